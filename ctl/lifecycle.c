@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A pod's life as podctl steers it. What is true is decided by the records and /proc, under the
+ * pod's start.lock, so that two podctl do not start a pod twice. podctl writes no record here:
+ * state.json is podd's.
+ */
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "file.h"
+#include "hierarchy.h"
+#include "proc.h"
+#include "record.h"
+#include "text.h"
+#include "varlink.h"
+
+#include "entry.h"
+#include "launch.h"
+#include "lifecycle.h"
+
+#define LOCK_NAME "start.lock"
+#define LOCK_TIMEOUT_MS LAUNCH_TIMEOUT_MS
+#define CONTROL_SOCKET "control.sock"
+/* What podd gets for ending the pod beyond the time that its children have. */
+#define STOP_GRACE_SECONDS 30
+#define EXIT_TIMEOUT_MS 5000
+
+/* A pod that nobody else starts or removes as long as this is held. */
+struct held_pod {
+	int podfd;
+	int lock;
+	enum pod_phase phase; /* as it is now */
+	struct pod_state state;
+};
+
+static void held_pod_done(struct held_pod *pod)
+{
+	cleanup_close(&pod->lock);
+	cleanup_close(&pod->podfd);
+	pod_state_done(&pod->state);
+}
+
+static int load_state(struct held_pod *pod, struct err *err)
+{
+	struct pod_state state;
+	int r;
+
+	r = pod_state_load(pod->podfd, &state, err);
+	if (r < 0)
+		return r;
+	pod_state_done(&pod->state);
+	pod->state = state;
+	pod->phase = pod_state_phase_now(&pod->state);
+	return 0;
+}
+
+static int hold_pod(const struct ctl *ctl, const char *path, struct held_pod *pod, struct err *err)
+{
+	struct pod_spec spec;
+	int r;
+
+	r = ctl_open_pod(ctl, path, &pod->podfd, err);
+	if (r < 0)
+		return r;
+	r = file_lock(pod->podfd, LOCK_NAME, LOCK_TIMEOUT_MS, &pod->lock, err);
+	if (r == -EWOULDBLOCK)
+		return err_set(err, -EBUSY, "pod %s is being started by another podctl", path);
+	if (r < 0)
+		return err_wrap(err, r, "pod %s", path);
+	/* Who held the lock before may have removed the pod. */
+	r = pod_spec_load(pod->podfd, &spec, err);
+	if (r == -ENOENT)
+		return err_set(err, r, "there is no pod '%s' (podctl ps lists the pods)", path);
+	if (r == 0) {
+		pod_spec_done(&spec);
+		r = load_state(pod, err);
+	}
+	return r < 0 ? err_wrap(err, r, "pod %s", path) : 0;
+}
+
+#define HELD_POD_NONE                                                                              \
+	{                                                                                          \
+		.podfd = -1, .lock = -1                                                            \
+	}
+#define autoheld cleanup(held_pod_done) struct held_pod
+
+/* Starts a supervisor unless there is one that works. */
+static int ensure_podd(const struct ctl *ctl, const char *path, struct held_pod *pod,
+	struct err *err)
+{
+	bool podd_alive = proc_alive(&pod->state.podd);
+
+	if (pod->phase == POD_RUNNING && podd_alive)
+		return 0;
+	if (pod->phase == POD_STOPPING && podd_alive)
+		return err_set(err, -EBUSY, "pod %s is being stopped; start it when it has stopped",
+			path);
+	return launch_podd(ctl->root, path, pod->podfd, err);
+}
+
+int lifecycle_start(const struct ctl *ctl, const char *path, struct err *err)
+{
+	autoheld pod = HELD_POD_NONE;
+	int r;
+
+	r = hold_pod(ctl, path, &pod, err);
+	return r < 0 ? r : ensure_podd(ctl, path, &pod, err);
+}
+
+/* True when there is nothing left that would have to be stopped. Processes that were recorded
+ * before the machine's last start are gone, whoever has their pids now. */
+static bool has_ended(const struct held_pod *pod)
+{
+	char boot_id[PROC_BOOT_ID_SIZE];
+
+	if (proc_boot_id(boot_id) == 0 && strcmp(boot_id, pod->state.boot_id) != 0)
+		return true;
+	return !proc_alive(&pod->state.outer) && !proc_alive(&pod->state.podd);
+}
+
+static int call_stop(const char *path, const struct held_pod *pod, uint32_t seconds,
+	struct err *err)
+{
+	autoptr(varlink_client) client = NULL;
+	autoptr(json) reply = NULL;
+	struct json *parameters;
+	int r;
+
+	r = varlink_connect(pod->podfd, CONTROL_SOCKET, (seconds + STOP_GRACE_SECONDS) * 1000,
+		&client, err);
+	if (r < 0)
+		return err_wrap(err, r, "stopping pod %s", path);
+	parameters = json_new_object();
+	json_set_int(parameters, "timeout", seconds);
+	r = varlink_client_call(
+		client, VARLINK_INTERFACE ".Stop", parameters, &reply, NULL, err);
+	return r < 0 ? err_wrap(err, r, "stopping pod %s", path) : 0;
+}
+
+int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
+{
+	autoheld pod = HELD_POD_NONE;
+	autoclose int podd = -1;
+	int r;
+
+	r = hold_pod(ctl, path, &pod, err);
+	if (r < 0)
+		return r;
+	if (has_ended(&pod))
+		return 0;
+	/* Only a supervisor can end the pod in order: when it died, another one takes over. */
+	if (!proc_alive(&pod.state.podd)) {
+		r = launch_podd(ctl->root, path, pod.podfd, err);
+		if (r == 0)
+			r = load_state(&pod, err);
+		if (r < 0)
+			return r;
+	}
+	/* The lock is not kept while children take their time: "stop -t 0" must get through. */
+	close(take_fd(&pod.lock));
+	proc_open(&pod.state.podd, &podd);
+	r = call_stop(path, &pod, seconds, err);
+	if (podd >= 0 && (r == 0 || r == -ECONNRESET))
+		proc_wait(podd, EXIT_TIMEOUT_MS);
+	if (r < 0 && load_state(&pod, NULL) == 0 && has_ended(&pod))
+		return 0;
+	return r;
+}
+
+/* A directory that podctl create was killed over: nothing in it but empty directories. */
+static int remove_unfinished(const struct ctl *ctl, const char *path, struct err *err)
+{
+	autoclose int rootfd = -1;
+	autoclose int fd = -1;
+	int r;
+
+	if (name_check_path(path, NULL) < 0 || name_depth(path) != 1)
+		return -ENOENT;
+	r = hierarchy_open_root(ctl->root, false, &rootfd, NULL);
+	if (r == 0)
+		r = file_open_dir(rootfd, path, &fd, NULL);
+	if (r < 0 || faccessat(fd, RECORD_POD, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return -ENOENT;
+	return hierarchy_remove_pod(rootfd, path, err);
+}
+
+/* What still runs, or belongs to a pod of its own, must not lose its record. */
+static int refuse_with_children(const char *path, int podfd, struct err *err)
+{
+	autostrv containers = NULL;
+	autostrv pods = NULL;
+	int r;
+
+	r = hierarchy_children(podfd, HIERARCHY_PODS, &pods, err);
+	if (r == 0)
+		r = hierarchy_children(podfd, HIERARCHY_CONTAINERS, &containers, err);
+	if (r < 0)
+		return r;
+	if (pods && pods[0])
+		return err_set(err, -EBUSY, "pod %s contains pod %s/%s; remove that first", path,
+			path, pods[0]);
+	for (size_t i = 0; containers && containers[i]; i++) {
+		struct entry entry;
+		bool runs;
+
+		if (entry_container(podfd, path, containers[i], &entry, NULL) < 0)
+			continue;
+		runs = entry.pid != 0;
+		entry_done(&entry);
+		if (runs)
+			return err_set(err, -EBUSY, "container %s/%s still runs; end it first",
+				path, containers[i]);
+	}
+	return 0;
+}
+
+int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err)
+{
+	autoheld pod = HELD_POD_NONE;
+	autoclose int rootfd = -1;
+	int r;
+
+	r = hold_pod(ctl, path, &pod, err);
+	if (r == -ENOENT && remove_unfinished(ctl, path, err) == 0)
+		return 0;
+	if (r < 0)
+		return r;
+	if (!has_ended(&pod))
+		return err_set(err, -EBUSY, "pod %s is running; stop it or use rm -f", path);
+	r = refuse_with_children(path, pod.podfd, err);
+	if (r < 0)
+		return r;
+	r = hierarchy_open_root(ctl->root, false, &rootfd, err);
+	return r < 0 ? r : hierarchy_remove_pod(rootfd, path, err);
+}
+
+int lifecycle_all(const struct ctl *ctl, bool children_first, char ***ret, struct err *err)
+{
+	autoclose int rootfd = -1;
+	char **paths = NULL;
+	size_t n;
+	int r;
+
+	r = hierarchy_open_root(ctl->root, false, &rootfd, err);
+	if (r == -ENOENT)
+		paths = calloc(1, sizeof(*paths));
+	else if (r < 0 || (r = hierarchy_pods(rootfd, &paths, err)) < 0)
+		return r;
+	if (!paths)
+		return err_oom(err);
+	n = strv_length(paths);
+	for (size_t i = 0; children_first && i < n / 2; i++) {
+		char *other = paths[n - 1 - i];
+
+		paths[n - 1 - i] = paths[i];
+		paths[i] = other;
+	}
+	*ret = paths;
+	return 0;
+}

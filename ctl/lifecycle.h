@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Starting, stopping and removing one pod, for the verbs of these names. */
+
+#include <stdint.h>
+
+#include "ctl.h"
+
+/* Seconds that children get between SIGTERM and SIGKILL: podman's default. */
+#define LIFECYCLE_STOP_SECONDS 10
+#define LIFECYCLE_STOP_SECONDS_MAX 86400
+
+/* One that runs already is fine; one whose supervisor died gets a new one. Return: 0, -ENOENT,
+ * -EBUSY (is being stopped), -errno. */
+int lifecycle_start(const struct ctl *ctl, const char *path, struct err *err);
+
+/* One that does not run is fine. Return: 0, -ENOENT, -errno. */
+int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err);
+
+/* Removes the records of a pod that does not run. Return: 0, -ENOENT, -EBUSY (it runs), -errno. */
+int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err);
+
+/* Paths of all pods, nested ones after (or with @children_first before) those they are in. */
+int lifecycle_all(const struct ctl *ctl, bool children_first, char ***ret, struct err *err);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * podctl rm: removes the records of pods that do not run, and what a failed attachment left of a
+ * container.
+ */
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "file.h"
+#include "hierarchy.h"
+#include "record.h"
+#include "text.h"
+
+#include "lifecycle.h"
+#include "options.h"
+#include "verbs.h"
+
+struct rm_options {
+	bool force;
+	uint32_t seconds;
+};
+
+/* A child without attachment.json is a left-over; one with it is the hook's and podd's. */
+static int remove_container(const struct ctl *ctl, const char *path, struct err *err)
+{
+	char parent[NAME_PATH_SIZE];
+	char leaf[NAME_COMPONENT_MAX + 1];
+	autoclose int podfd = -1;
+	autoclose int childfd = -1;
+	int r;
+
+	name_split(path, parent, leaf);
+	r = ctl_open_pod(ctl, parent, &podfd, err);
+	if (r == 0)
+		r = hierarchy_open_child(podfd, leaf, false, &childfd, err);
+	if (r == -ENOENT)
+		return err_set(err, -ENOENT, "there is no pod or container '%s'", path);
+	if (r < 0)
+		return r;
+	if (faccessat(childfd, RECORD_ATTACHMENT, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return err_set(err, -EBUSY,
+			"container %s is attached; end it with its runtime, or stop pod %s", path,
+			parent);
+	return hierarchy_remove_child(podfd, leaf, err);
+}
+
+static int remove_pod(const struct ctl *ctl, const char *path, const struct rm_options *options,
+	struct err *err)
+{
+	int r = 0;
+
+	if (options->force)
+		r = lifecycle_stop(ctl, path, options->seconds, err);
+	if (r == 0)
+		r = lifecycle_remove(ctl, path, err);
+	return r;
+}
+
+/* With force, the pods inside go first. */
+static int remove_nested(const struct ctl *ctl, const char *path, const struct rm_options *options,
+	struct err *err)
+{
+	autofree char *prefix = text_format("%s/", path);
+	autostrv paths = NULL;
+	int r;
+
+	if (!prefix)
+		return err_oom(err);
+	r = lifecycle_all(ctl, true, &paths, err);
+	for (size_t i = 0; r == 0 && paths[i]; i++)
+		if (text_starts_with(paths[i], prefix))
+			r = remove_pod(ctl, paths[i], options, err);
+	return r;
+}
+
+/* A path with several names may be a pod or a container; pods are tried first. */
+static int remove_path(const struct ctl *ctl, const char *path, const struct rm_options *options,
+	struct err *err)
+{
+	int r;
+
+	r = name_check_path(path, err);
+	if (r == 0 && options->force)
+		r = remove_nested(ctl, path, options, err);
+	if (r == 0)
+		r = remove_pod(ctl, path, options, err);
+	if (r == -ENOENT && strchr(path, '/'))
+		r = remove_container(ctl, path, err);
+	return r;
+}
+
+static int remove_all(const struct ctl *ctl, char *const *paths, const struct rm_options *options,
+	bool json)
+{
+	struct ctl_report report;
+
+	ctl_report_begin(&report, json);
+	for (size_t i = 0; paths[i]; i++) {
+		struct err err = {};
+		int r = remove_path(ctl, paths[i], options, &err);
+
+		/* As podman: what is not there need not be forced away. */
+		if (r == -ENOENT && options->force)
+			continue;
+		ctl_report_add(&report, paths[i], r, &err, r == -ENOENT ? CTL_MISSING : CTL_FAILED);
+	}
+	return ctl_report_end(&report);
+}
+
+static int run(const struct ctl *ctl, int argc, char **argv)
+{
+	struct rm_options values = {.seconds = LIFECYCLE_STOP_SECONDS};
+	const char *format = NULL;
+	bool all = false;
+	const struct option options[] = {
+		{.name = "force", .letter = 'f', .flag = &values.force,
+			.help = "stop what runs, and remove the pods inside as well"},
+		{.name = "time", .letter = 't', .argument = "SECONDS", .number = &values.seconds,
+			.max = LIFECYCLE_STOP_SECONDS_MAX,
+			.help = "as in podctl stop, with --force (default: 10)"},
+		{.name = "all", .letter = 'a', .flag = &all, .help = "remove every pod"},
+		OPTION_FORMAT(&format), {}};
+	autostrv paths = NULL;
+	struct err err = {};
+	bool json;
+	size_t n;
+	int status = options_parse(&verb_rm, options, argc, argv, &n);
+	int r;
+
+	if (status >= 0)
+		return status;
+	if (ctl_format_is_json(format, &json) < 0)
+		return ctl_usage_error(&verb_rm, "--format must be json or table");
+	if (all == (n > 0))
+		return ctl_usage_error(&verb_rm, all ? "--all goes without POD" : "POD is missing");
+	if (!all)
+		return remove_all(ctl, argv, &values, json);
+	r = lifecycle_all(ctl, true, &paths, &err);
+	return r < 0 ? ctl_fail(r, &err) : remove_all(ctl, paths, &values, json);
+}
+
+const struct ctl_verb verb_rm = {
+	.name = "rm",
+	.operands = "POD...",
+	.operands_max = SIZE_MAX,
+	.summary = "Remove pods that do not run",
+	.details = "POD may also name a container (POD/NAME) that is not attached: what a failed\n"
+		   "attachment left is removed. The exit status is 1 when there is no such pod.",
+	.example = "podctl rm -f net0",
+	.run = run,
+};

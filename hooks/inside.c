@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Running CNI in the pod: see inside.h.
+ *
+ * The child enters the pod's user namespace (unless it is in it, as in createContainer), its mount
+ * namespace and its network namespace, in which the plugins make bridges and veths. The
+ * container's netns stays bound to /run/netns/<id> there, so that DEL always has it.
+ *
+ * Plugins in Go look at /proc/<pid>/task/<tid>/ns/net with their own pid. In createContainer the
+ * caller is in the container's pid namespace and /proc is the host's; then a fresh /proc is
+ * mounted in a mount namespace that lives as long as the plugins.
+ */
+
+#include "inside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "cni.h"
+#include "fd.h"
+#include "file.h"
+#include "ns.h"
+#include "text.h"
+
+/* Waiting for others on the same network; each of them is bounded by the plugins' time-outs. */
+#define NETWORK_LOCK_MS 100000
+#define ANSWER_BYTES_MAX (256 * 1024)
+#define NETNS_PATH_SIZE (NAME_PATH_SIZE + 16)
+
+static void netns_path(const struct attachment *attachment, char ret[NETNS_PATH_SIZE])
+{
+	snprintf(ret, NETNS_PATH_SIZE, "/run/netns/%s", attachment->id);
+}
+
+static bool is_bound(const char *path)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 && fs.f_type == NSFS_MAGIC;
+}
+
+static void unbind_netns(const char *path)
+{
+	while (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		;
+	unlink(path);
+}
+
+static int bind_netns(int netns, const char *path, struct err *err)
+{
+	char source[32];
+	int fd;
+
+	unbind_netns(path);
+	fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0444);
+	if (fd < 0)
+		return err_errno(err, "making %s in the pod", path);
+	close(fd);
+	snprintf(source, sizeof(source), "/proc/self/fd/%d", netns);
+	if (mount(source, path, NULL, MS_BIND, NULL) < 0) {
+		int r = err_errno(err, "binding the container's network namespace to %s", path);
+
+		unlink(path);
+		return r;
+	}
+	return 0;
+}
+
+static int join_pod(const struct inside *inside, struct err *err)
+{
+	cleanup(ns_set_done) struct ns_set set;
+	struct ns_id wanted[NS_KINDS] = {};
+	autoclose int dir = -1;
+	int r;
+
+	ns_set_init(&set);
+	wanted[NS_USER] = inside->state->namespaces[NS_USER];
+	wanted[NS_MNT] = inside->state->namespaces[NS_MNT];
+	wanted[NS_NET] = inside->state->namespaces[NS_NET];
+	r = proc_open_dir(&inside->state->outer, &dir);
+	if (r < 0)
+		return err_set(err, r, "the outer container of pod '%s' is gone",
+			inside->attachment->pod);
+	r = ns_open(dir, wanted, &set, err);
+	if (r == 0)
+		r = ns_join(&set, err);
+	/* Not longer than the hook, whose end the runtime takes for the plugins' end. Only now: a
+	 * change of credentials takes it back (prctl(2)). */
+	if (r == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return r;
+}
+
+static int own_proc(struct err *err)
+{
+	if (proc_is_own())
+		return 0;
+	if (unshare(CLONE_NEWNS) < 0)
+		return err_errno(err, "making a mount namespace for the plugins");
+	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return err_errno(err, "mounting /proc for the plugins");
+	return 0;
+}
+
+/* The other runtimes' capability arguments: what the conventions of CNI define and a container's
+ * hook can know. */
+static struct json *capability_args(const struct attachment *attachment)
+{
+	struct json *args = json_new_object();
+
+	if (attachment->aliases)
+		json_set_strv(args, "aliases", attachment->aliases);
+	return args;
+}
+
+/* Runs ADD or DEL for one network, alone on it in this pod. */
+static int run_network(const struct inside *inside, size_t index, bool add, int cache,
+	const char *netns, struct err *err)
+{
+	struct attachment_network *network = &inside->attachment->networks[index];
+	autoptr(json) args = capability_args(inside->attachment);
+	autoptr(json) result = NULL;
+	autoptr(cni_config) config = NULL;
+	autoclose int locks = -1, lock = -1;
+	const struct cni_runtime runtime = {
+		.container_id = inside->attachment->id,
+		.netns = netns,
+		.ifname = network->ifname,
+		.ip = network->ip,
+		.mac = network->mac,
+		.capability_args = args,
+		.plugin_dirs = inside->spec->cni_plugin_dirs,
+		.cache_fd = cache,
+	};
+	char name[300];
+	int r;
+
+	snprintf(name, sizeof(name), "net-%s", network->name);
+	r = cni_config_from_json(network->name, network->config, &config, err);
+	if (r == 0)
+		r = file_open_dir(inside->podfd, "locks", &locks, err);
+	if (r == 0)
+		r = file_lock(locks, name, NETWORK_LOCK_MS, &lock, err);
+	if (r < 0)
+		return err_wrap(err, r, "network %s", network->name);
+	if (add)
+		r = cni_add(config, &runtime, &result, &network->addresses, err);
+	else
+		r = cni_del(config, &runtime, err);
+	return r < 0 ? err_wrap(err, r, "network %s", network->name) : 0;
+}
+
+/* Every network is tried, the last one first; the first failure is reported. */
+static int del_networks(const struct inside *inside, size_t n, int cache, const char *netns,
+	struct err *err)
+{
+	int first = 0;
+
+	while (n-- > 0) {
+		int r = run_network(inside, n, false, cache, netns, first < 0 ? NULL : err);
+
+		if (first == 0)
+			first = r;
+	}
+	return first;
+}
+
+static int add_in_pod(const struct inside *inside, int cache, struct err *err)
+{
+	char path[NETNS_PATH_SIZE];
+	size_t n = 0;
+	int r;
+
+	netns_path(inside->attachment, path);
+	r = join_pod(inside, err);
+	if (r == 0)
+		r = bind_netns(inside->netns, path, err);
+	if (r < 0)
+		return r;
+	r = own_proc(err);
+	while (r == 0 && n < inside->attachment->n_networks) {
+		r = run_network(inside, n, true, cache, path, err);
+		if (r == 0)
+			n++;
+	}
+	if (r < 0)
+		del_networks(inside, n, cache, path, NULL);
+	return r;
+}
+
+static int del_in_pod(const struct inside *inside, int cache, struct err *err)
+{
+	char path[NETNS_PATH_SIZE];
+	int r;
+
+	netns_path(inside->attachment, path);
+	r = join_pod(inside, err);
+	if (r < 0)
+		return r;
+	r = own_proc(err);
+	if (r == 0)
+		r = del_networks(inside, inside->attachment->n_networks, cache,
+			is_bound(path) ? path : "", err);
+	if (r == 0 && proc_is_own())
+		unbind_netns(path);
+	return r;
+}
+
+/* In a process of its own, where the one that ran the plugins left the pod's mount namespace for
+ * one with a fresh /proc. */
+static int unbind_in_pod(const struct inside *inside, struct err *err)
+{
+	char path[NETNS_PATH_SIZE];
+	int r;
+
+	netns_path(inside->attachment, path);
+	r = join_pod(inside, err);
+	if (r == 0)
+		unbind_netns(path);
+	return r;
+}
+
+enum task { TASK_ADD, TASK_DEL, TASK_UNBIND };
+
+static struct json *answer(const struct attachment *attachment, int result, const struct err *err)
+{
+	struct json *document = json_new_object();
+	struct json *networks = json_set_array(document, "networks");
+
+	json_set_int(document, "result", result);
+	if (result < 0)
+		json_set_string(document, "message", err->msg);
+	for (size_t i = 0; i < attachment->n_networks; i++) {
+		struct json *network = json_new_object();
+
+		if (attachment->networks[i].addresses)
+			json_set_strv(network, "addresses", attachment->networks[i].addresses);
+		json_append(networks, network);
+	}
+	return document;
+}
+
+static void __attribute__((noreturn)) child(const struct inside *inside, enum task task, int output)
+{
+	autoptr(json) document = NULL;
+	autoclose int cache = -1;
+	autofree char *text = NULL;
+	struct err err = {};
+	size_t length;
+	int r;
+
+	r = file_open_dir(inside->podfd, "cni", &cache, &err);
+	if (r == 0 && task == TASK_ADD)
+		r = add_in_pod(inside, cache, &err);
+	else if (r == 0 && task == TASK_DEL)
+		r = del_in_pod(inside, cache, &err);
+	else if (r == 0)
+		r = unbind_in_pod(inside, &err);
+	document = answer(inside->attachment, r, &err);
+	if (json_write(document, false, &text, &length) < 0 ||
+		fd_write_all(output, text, length) < 0)
+		_exit(1);
+	_exit(0);
+}
+
+static int take_addresses(struct attachment *attachment, const struct json *document,
+	struct err *err)
+{
+	const struct json *networks = json_get(document, "networks");
+
+	for (size_t i = 0; i < attachment->n_networks; i++) {
+		int r = json_read_strv(json_at(networks, i), "addresses", false,
+			&attachment->networks[i].addresses, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int read_answer(int input, struct attachment *attachment, struct err *err)
+{
+	autoptr(json) document = NULL;
+	autofree char *text = NULL;
+	const char *message = NULL;
+	int64_t result = 0;
+	size_t length;
+	int r;
+
+	r = fd_read_all(input, ANSWER_BYTES_MAX, &text, &length);
+	if (r < 0 || length == 0)
+		return err_set(err, -ECONNRESET, "the process in the pod's namespaces was killed");
+	r = json_parse("answer from the pod's namespaces", text, length, &document, err);
+	if (r == 0)
+		r = json_read_int(document, "result", true, INT32_MIN, 0, &result, err);
+	if (r == 0)
+		r = json_read_string(document, "message", false, &message, err);
+	if (r < 0)
+		return r;
+	if (result < 0)
+		return err_set(err, (int)result, "%s", message ? message : "unknown error");
+	return take_addresses(attachment, document, err);
+}
+
+static int run_child(const struct inside *inside, enum task task, struct err *err)
+{
+	int pipe_fds[2], status, r;
+	pid_t pid;
+
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return err_errno(err, "making a pipe");
+	pid = fork();
+	if (pid == 0) {
+		close(pipe_fds[0]);
+		child(inside, task, pipe_fds[1]);
+	}
+	close(pipe_fds[1]);
+	if (pid < 0) {
+		close(pipe_fds[0]);
+		return err_errno(err, "starting a process for the pod's namespaces");
+	}
+	r = read_answer(pipe_fds[0], inside->attachment, err);
+	close(pipe_fds[0]);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return r;
+}
+
+int inside_add(const struct inside *inside, struct err *err)
+{
+	int r = run_child(inside, TASK_ADD, err);
+
+	if (r < 0)
+		run_child(inside, TASK_UNBIND, NULL);
+	return r;
+}
+
+int inside_del(const struct inside *inside, struct err *err)
+{
+	int r = run_child(inside, TASK_DEL, err);
+
+	if (r == 0 && !proc_is_own())
+		r = run_child(inside, TASK_UNBIND, err);
+	return r;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What a runtime asks of the hook: arguments, and the OCI state on stdin with its annotations. */
+
+#include <stdbool.h>
+
+#include "err.h"
+#include "name.h"
+#include "oci.h"
+#include "record.h"
+
+enum hook_phase {
+	HOOK_PRESTART,
+	HOOK_CREATE_RUNTIME,
+	HOOK_CREATE_CONTAINER,
+	HOOK_POSTSTOP,
+	HOOK_DETACH, /* podd's own: a container ended */
+};
+
+const char *hook_phase_name(enum hook_phase phase);
+
+struct request {
+	enum hook_phase phase;
+	char *root;                   /* of the hierarchy */
+	char pod[NAME_PATH_SIZE];
+	char child[NAME_COMPONENT_MAX + 1];
+	const char *generation;       /* HOOK_DETACH only */
+	struct oci_state state;       /* empty with HOOK_DETACH */
+	size_t n_networks;
+	struct oci_network networks[RECORD_NETWORKS_MAX];
+	char *hostname;
+	char **aliases;
+	char **publish;
+};
+
+/* Reads the arguments and, but for HOOK_DETACH, stdin. Return: 0, 1 when the help was printed,
+ * -EINVAL (with HOOK_USAGE set in *ret_usage when the arguments are at fault), -errno. */
+int request_read(int argc, char **argv, struct request *ret, bool *ret_usage, struct err *err);
+void request_done(struct request *request);

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The client side of the Container Network Interface specification 1.1.0 (and configurations of
+ * 0.3.1 to 1.0.0): finds network configurations, runs the plugins' chains, keeps results in
+ * libcni's cache format. The caller is already in the namespaces where the plugins must run.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cleanup.h"
+#include "err.h"
+#include "json.h"
+
+/* Most plugins in one configuration list, most bytes of one configuration or result. */
+#define CNI_PLUGINS_MAX 32
+#define CNI_CONFIG_BYTES_MAX JSON_BYTES_MAX
+#define CNI_RESULT_BYTES_MAX JSON_BYTES_MAX
+#define CNI_STDERR_BYTES_MAX (16 * 1024)
+#define CNI_TIMEOUT_MS 30000
+
+/* The network that is there without any file. */
+#define CNI_NETWORK_DEFAULT "podd"
+
+/* A network configuration list; a single ".conf" is one with one plugin. */
+struct cni_config;
+
+/* Parses and checks a configuration (list or single); @source names it in errors. */
+int cni_config_parse(const char *source, const char *text, size_t length,
+	struct cni_config **ret, struct err *err);
+int cni_config_from_json(const char *source, const struct json *document,
+	struct cni_config **ret, struct err *err);
+/* The document, as parsed; owned by the configuration. */
+const struct json *cni_config_document(const struct cni_config *config);
+const char *cni_config_name(const struct cni_config *config);
+const char *cni_config_version(const struct cni_config *config);
+/* Path of the file it came from, or "built in". */
+const char *cni_config_source(const struct cni_config *config);
+size_t cni_config_plugins(const struct cni_config *config);
+const char *cni_config_plugin_type(const struct cni_config *config, size_t index);
+void cni_config_free(struct cni_config *config);
+CLEANUP_DEFINE(cni_config, cni_config_free)
+
+/* Finds a network by name in the directories, in order: .conflist files before .conf and .json,
+ * alphabetically; the built-in one (with @mtu for its bridge) when no file has its name. A broken
+ * file is an error only when it is the one (its name in it matches); otherwise skipped.
+ * Return: 0, -ENOENT (names the directories and the networks that there are), -EINVAL, -errno. */
+int cni_config_find(char *const *dirs, const char *name, unsigned mtu, bool ipv6,
+	struct cni_config **ret, struct err *err);
+/* All networks, the built-in one included, one of each name; broken files are reported in
+ * *ret_problems (messages, may be NULL). */
+int cni_config_list(char *const *dirs, unsigned mtu, bool ipv6, struct cni_config ***ret,
+	size_t *ret_n, char ***ret_problems, struct err *err);
+/* The caller's directories: $XDG_CONFIG_HOME/cni/net.d (or ~/.config), /etc/cni/net.d; and
+ * $CNI_PATH, /usr/lib/cni, /opt/cni/bin, /usr/libexec/cni. Allocated vectors. */
+int cni_default_config_dirs(char ***ret);
+int cni_default_plugin_dirs(char ***ret);
+/* Leaves out (with a message in *ret_problems) directories that are missing, or that somebody else
+ * than root and the caller owns or can write. To be called in the host's namespaces. */
+int cni_trusted_dirs(char *const *dirs, char ***ret, char ***ret_problems);
+
+/* One attachment: what a plugin gets in its environment and as runtimeConfig. */
+struct cni_runtime {
+	const char *container_id;   /* CNI_CONTAINERID */
+	const char *netns;          /* CNI_NETNS; NULL or "" at DEL when it is gone */
+	const char *ifname;         /* CNI_IFNAME */
+	const char *ip;             /* asked for, or NULL: as "ips" capability where a plugin
+					declares that, else as IP= in CNI_ARGS */
+	const char *mac;            /* asked for, or NULL: "mac" capability or MAC= likewise */
+	const struct json *capability_args; /* object: portMappings, aliases, bandwidth, dns,
+					       cgroupPath, ...; or NULL */
+	char *const *plugin_dirs;   /* searched in order */
+	int cache_fd;               /* directory <pod>/cni: results/ lies in it */
+	unsigned timeout_ms;        /* for each plugin; 0: CNI_TIMEOUT_MS */
+};
+
+/* ADD along the chain with prevResult; on failure everything that was added is deleted again
+ * before it returns. *ret_result is the last plugin's result, *ret_addresses ("10.88.0.2/16") the
+ * addresses on the container's interface. The result is in the cache afterwards.
+ * Return: 0, -ENOENT (no such plugin), -EREMOTEIO (the plugin said no: the message has its name,
+ * code, msg, details and the end of its stderr), -EPROTO (what it printed is no result),
+ * -ETIMEDOUT, -errno. */
+int cni_add(const struct cni_config *config, const struct cni_runtime *runtime,
+	struct json **ret_result, char ***ret_addresses, struct err *err);
+
+/* DEL in reverse order, with the cached result as prevResult where there is one (CNI 0.4.0 and
+ * later); every plugin is called even when one fails; the cache entry is removed when all
+ * succeeded. Deleting twice is fine. Return: 0, or the first error. */
+int cni_del(const struct cni_config *config, const struct cni_runtime *runtime, struct err *err);
+
+/* CHECK (0.4.0 and later), unless "disableCheck". Return: 0, -EREMOTEIO with what is wrong,
+ * -ENODATA without a cached result, -EOPNOTSUPP. */
+int cni_check(const struct cni_config *config, const struct cni_runtime *runtime,
+	struct err *err);
+
+/* Deletes every attachment that the cache has beyond @valid, then calls GC with them (1.1.0 and
+ * later); nothing of it with "disableGC". No ADD or DEL of this network may run meanwhile.
+ * Return: 0, or the first error after everything was tried. */
+struct cni_attachment {
+	const char *container_id;
+	const char *ifname;
+};
+int cni_gc(const struct cni_config *config, const struct cni_attachment *valid, size_t n_valid,
+	const struct cni_runtime *runtime, struct err *err);
+
+/* STATUS (1.1.0 and later). Return: 0 ready, -EREMOTEIO with why not, -EOPNOTSUPP. */
+int cni_status(const struct cni_config *config, const struct cni_runtime *runtime,
+	struct err *err);
+
+/* VERSION of one plugin: its supportedVersions. */
+int cni_plugin_versions(const char *type, const struct cni_runtime *runtime, char ***ret,
+	struct err *err);
+
+/* Lists what the cache in <cache_fd>/results has: for recovery. Each entry is libcni's document. */
+int cni_cache_list(int cache_fd, struct json ***ret, size_t *ret_n, struct err *err);

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Writing id mappings: by ourselves where the kernel lets us (user_namespaces(7), "User and group
+ * ID mappings: uid_map and gid_map"), else by newuidmap(1) and newgidmap(1), which check the
+ * ranges of subuid(5). Both helpers run at the same time: they take most of a pod's start.
+ */
+
+#include "idmap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "fd.h"
+#include "text.h"
+
+#define HELPER_OUTPUT_MAX 1024
+#define NUMBER_SIZE 12
+
+static int write_file(pid_t pid, const char *name, const char *text)
+{
+	autoclose int fd = -1;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* The kernel takes a map in one write only. */
+	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+static int write_direct(pid_t pid, const char *name, const struct idmap *map)
+{
+	char text[IDMAP_EXTENTS_MAX * 3 * NUMBER_SIZE + 1];
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < map->n; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%u %u %u\n",
+			map->extents[i].container, map->extents[i].host, map->extents[i].size);
+	return write_file(pid, name, text);
+}
+
+struct helper {
+	const char *path;
+	const char *ranges; /* the file that it checks */
+	pid_t pid;
+	int output;
+};
+
+static int start_helper(struct helper *helper, pid_t target, const struct idmap *map,
+	struct err *err)
+{
+	char numbers[IDMAP_EXTENTS_MAX * 3 + 1][NUMBER_SIZE];
+	const char *argv[IDMAP_EXTENTS_MAX * 3 + 3];
+	int pipe_fds[2];
+	size_t n = 0;
+
+	argv[n++] = helper->path;
+	snprintf(numbers[n - 1], NUMBER_SIZE, "%d", (int)target);
+	argv[n] = numbers[n - 1];
+	n++;
+	for (size_t i = 0; i < map->n; i++) {
+		const uint32_t extent[] = {map->extents[i].container, map->extents[i].host,
+			map->extents[i].size};
+
+		for (int j = 0; j < 3; j++, n++) {
+			snprintf(numbers[n - 1], NUMBER_SIZE, "%u", extent[j]);
+			argv[n] = numbers[n - 1];
+		}
+	}
+	argv[n] = NULL;
+	if (access(helper->path, X_OK) < 0)
+		return err_errno(err,
+			"%s maps the ids of %s and cannot be run (package uidmap on Debian)",
+			helper->path, helper->ranges);
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return err_errno(err, "making a pipe");
+	helper->pid = vfork();
+	if (helper->pid == 0) {
+		static char *const environment[] = {NULL};
+
+		if (dup2(pipe_fds[1], STDOUT_FILENO) < 0 || dup2(pipe_fds[1], STDERR_FILENO) < 0)
+			_exit(127);
+		execve(helper->path, (char *const *)argv, environment);
+		_exit(127);
+	}
+	close(pipe_fds[1]);
+	helper->output = pipe_fds[0];
+	if (helper->pid < 0)
+		return err_errno(err, "starting %s", helper->path);
+	return 0;
+}
+
+static int finish_helper(struct helper *helper, struct err *err)
+{
+	autofree char *text = NULL;
+	size_t length;
+	int status, r;
+
+	r = fd_read_all(helper->output, HELPER_OUTPUT_MAX, &text, &length);
+	close(helper->output);
+	while (waitpid(helper->pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return err_errno(err, "waiting for %s", helper->path);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	while (r == 0 && length > 0 && text[length - 1] == '\n')
+		text[--length] = '\0';
+	return err_set(err, -EPERM,
+		"%s refused the mapping: %s (is the range yours in %s, and the program setuid root or "
+		"with its capability?)",
+		helper->path, r == 0 && length > 0 ? text : "it said nothing", helper->ranges);
+}
+
+static bool only_own_id(const struct idmap *map, uint32_t own)
+{
+	return map->n == 1 && map->extents[0].size == 1 && map->extents[0].host == own;
+}
+
+/* Writes one map directly where the kernel lets us. Return: 0, or 1 when it needs the helper. */
+static int try_direct(pid_t pid, const char *name, const struct idmap *map, uint32_t own)
+{
+	int r = write_direct(pid, name, map);
+
+	if (r == -EPERM && !only_own_id(map, own))
+		return 1;
+	if (r == -EPERM && strcmp(name, "gid_map") == 0) {
+		/* Without privilege only once setgroups(2) is given up. */
+		r = write_file(pid, "setgroups", "deny");
+		if (r == 0)
+			r = write_direct(pid, name, map);
+	}
+	return r;
+}
+
+int idmap_write(pid_t pid, const struct idmap *uids, const struct idmap *gids, struct err *err)
+{
+	struct helper helpers[] = {
+		{.path = PODD_NEWUIDMAP, .ranges = "/etc/subuid"},
+		{.path = PODD_NEWGIDMAP, .ranges = "/etc/subgid"},
+	};
+	static const char *const names[] = {"uid_map", "gid_map"};
+	const struct idmap *const maps[] = {uids, gids};
+	const uint32_t own[] = {geteuid(), getegid()};
+	bool started[2] = {};
+	int first = 0;
+
+	for (int i = 0; i < 2 && first == 0; i++) {
+		int r = try_direct(pid, names[i], maps[i], own[i]);
+
+		if (r < 0) {
+			first = err_set(err, r, "writing %s of process %d: %s", names[i], (int)pid,
+				strerror(-r));
+		} else if (r > 0) {
+			first = start_helper(&helpers[i], pid, maps[i], err);
+			started[i] = first == 0;
+		}
+	}
+	for (int i = 0; i < 2; i++) {
+		int r = started[i] ? finish_helper(&helpers[i], first < 0 ? NULL : err) : 0;
+
+		if (first == 0)
+			first = r;
+	}
+	return first;
+}

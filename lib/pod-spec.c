@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* pod.json: what a pod shall be. Written once, when it is created; see record.h. */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cni.h"
+#include "record-internal.h"
+#include "text.h"
+
+#define DIRECTORIES_MAX 32
+#define CIDR_PREFIX_MIN 8
+/* The pod's own address is the 100th of the network. */
+#define CIDR_PREFIX_MAX 25
+
+static const char *const net_names[] = {
+	[POD_NET_SLIRP] = "slirp",
+	[POD_NET_NONE] = "none",
+	[POD_NET_HOST] = "host",
+};
+
+const char *pod_net_name(enum pod_net net)
+{
+	return net_names[net];
+}
+
+int pod_net_from_name(const char *name, enum pod_net *ret)
+{
+	for (size_t i = 0; i < sizeof(net_names) / sizeof(net_names[0]); i++) {
+		if (text_equal(net_names[i], name)) {
+			*ret = (enum pod_net)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int pod_spec_set_cidr(struct pod_spec *spec, const char *text, struct err *err)
+{
+	autofree char *address = NULL;
+	const char *slash = strchr(text, '/');
+	struct in_addr network;
+	uint32_t prefix, mask;
+
+	if (slash && !(address = strndup(text, (size_t)(slash - text))))
+		return err_oom(err);
+	if (!slash || inet_pton(AF_INET, address, &network) != 1 ||
+		text_to_uint32(slash + 1, 0, 32, &prefix) < 0)
+		return err_set(err, -EINVAL, "'%s' is not an IPv4 network such as 10.0.2.0/24", text);
+	if (prefix < CIDR_PREFIX_MIN || prefix > CIDR_PREFIX_MAX)
+		return err_set(err, -EINVAL, "network '%s': the prefix must be from %d to %d", text,
+			CIDR_PREFIX_MIN, CIDR_PREFIX_MAX);
+	mask = UINT32_MAX << (32 - prefix);
+	if (ntohl(network.s_addr) & ~mask)
+		return err_set(err, -EINVAL, "network '%s': the address has bits beyond its prefix",
+			text);
+	/* ipv4 unicast, not "this network", loopback or multicast (RFC 6890) */
+	if (ntohl(network.s_addr) >> 24 == 0 || ntohl(network.s_addr) >> 24 == 127 ||
+		ntohl(network.s_addr) >> 28 >= 14)
+		return err_set(err, -EINVAL, "network '%s' cannot be used for hosts", text);
+	spec->net4 = network;
+	spec->prefix4 = prefix;
+	return 0;
+}
+
+int pod_spec_init(struct pod_spec *spec, struct err *err)
+{
+	memset(spec, 0, sizeof(*spec));
+	record_time_now(spec->created);
+	spec->net = POD_NET_SLIRP;
+	spec->ipv6 = true;
+	spec->mtu = POD_MTU_DEFAULT;
+	spec->net4.s_addr = htonl(0x0a000200);
+	spec->prefix4 = 24;
+	spec->labels = json_new_object();
+	if (!spec->labels || cni_default_config_dirs(&spec->cni_config_dirs) < 0 ||
+		cni_default_plugin_dirs(&spec->cni_plugin_dirs) < 0) {
+		pod_spec_done(spec);
+		return err_oom(err);
+	}
+	return 0;
+}
+
+void pod_spec_done(struct pod_spec *spec)
+{
+	json_free(spec->labels);
+	strv_free(spec->cni_config_dirs);
+	strv_free(spec->cni_plugin_dirs);
+	memset(spec, 0, sizeof(*spec));
+}
+
+struct json *pod_spec_to_json(const struct pod_spec *spec)
+{
+	struct json *document = record_new();
+	char address[INET_ADDRSTRLEN], cidr[INET_ADDRSTRLEN + 4];
+
+	inet_ntop(AF_INET, &spec->net4, address, sizeof(address));
+	snprintf(cidr, sizeof(cidr), "%s/%u", address, spec->prefix4);
+	json_set_string(document, "path", spec->path);
+	json_set_string(document, "created", spec->created);
+	json_set_string(document, "net", pod_net_name(spec->net));
+	json_set_bool(document, "hostLoopback", spec->host_loopback);
+	json_set_bool(document, "ipv6", spec->ipv6);
+	json_set_int(document, "mtu", spec->mtu);
+	json_set_string(document, "cidr", cidr);
+	if (spec->uids.n > 0)
+		json_set(document, "uidMappings", idmap_to_json(&spec->uids));
+	if (spec->gids.n > 0)
+		json_set(document, "gidMappings", idmap_to_json(&spec->gids));
+	json_set(document, "labels", json_copy(spec->labels));
+	json_set_strv(document, "cniConfigDirs", spec->cni_config_dirs);
+	json_set_strv(document, "cniPluginDirs", spec->cni_plugin_dirs);
+	return document;
+}
+
+static int read_network(const struct json *document, struct pod_spec *spec, struct err *err)
+{
+	const char *net = NULL, *cidr = NULL;
+	int64_t mtu;
+	int r;
+
+	r = json_read_string(document, "net", true, &net, err);
+	if (r == 0 && pod_net_from_name(net, &spec->net) < 0)
+		r = err_set(err, -EINVAL, "'net' must be slirp, none or host");
+	if (r == 0)
+		r = json_read_bool(document, "hostLoopback", true, &spec->host_loopback, err);
+	if (r == 0)
+		r = json_read_bool(document, "ipv6", true, &spec->ipv6, err);
+	if (r == 0)
+		r = json_read_int(document, "mtu", true, POD_MTU_MIN, POD_MTU_MAX, &mtu, err);
+	if (r == 0)
+		r = json_read_string(document, "cidr", true, &cidr, err);
+	if (r == 0)
+		r = pod_spec_set_cidr(spec, cidr, err);
+	if (r < 0)
+		return r;
+	spec->mtu = (unsigned)mtu;
+	return 0;
+}
+
+static int read_labels(const struct json *document, struct pod_spec *spec, struct err *err)
+{
+	const struct json *labels = NULL;
+	int r;
+
+	r = json_read_object(document, "labels", true, &labels, err);
+	if (r < 0)
+		return r;
+	if (json_length(labels) > RECORD_LABELS_MAX)
+		return err_set(err, -EINVAL, "more than %d labels", RECORD_LABELS_MAX);
+	for (size_t i = 0; i < json_length(labels); i++)
+		if (!json_string(json_at(labels, i)))
+			return err_set(err, -EINVAL, "label '%s' must be a string",
+				json_key_at(labels, i));
+	json_free(spec->labels);
+	spec->labels = json_copy(labels);
+	return spec->labels ? 0 : err_oom(err);
+}
+
+static int check_absolute(char *const *dirs, const char *key, struct err *err)
+{
+	for (size_t i = 0; dirs && dirs[i]; i++)
+		if (dirs[i][0] != '/')
+			return err_set(err, -EINVAL, "'%s': '%s' is not an absolute path", key,
+				dirs[i]);
+	return 0;
+}
+
+static int read_document(const struct json *document, struct pod_spec *spec, struct err *err)
+{
+	int r;
+
+	r = record_read_text(document, "path", true, spec->path, sizeof(spec->path), err);
+	if (r == 0)
+		r = name_check_path(spec->path, err);
+	if (r == 0)
+		r = record_read_text(document, "created", true, spec->created,
+			sizeof(spec->created), err);
+	if (r == 0)
+		r = read_network(document, spec, err);
+	if (r == 0)
+		r = record_read_idmap(document, "uidMappings", &spec->uids, err);
+	if (r == 0)
+		r = record_read_idmap(document, "gidMappings", &spec->gids, err);
+	if (r == 0)
+		r = read_labels(document, spec, err);
+	if (r == 0)
+		r = record_read_strv(document, "cniConfigDirs", true, DIRECTORIES_MAX,
+			&spec->cni_config_dirs, err);
+	if (r == 0)
+		r = record_read_strv(document, "cniPluginDirs", true, DIRECTORIES_MAX,
+			&spec->cni_plugin_dirs, err);
+	if (r == 0)
+		r = check_absolute(spec->cni_config_dirs, "cniConfigDirs", err);
+	if (r == 0)
+		r = check_absolute(spec->cni_plugin_dirs, "cniPluginDirs", err);
+	return r;
+}
+
+int pod_spec_load(int podfd, struct pod_spec *ret, struct err *err)
+{
+	autoptr(json) document = NULL;
+	struct pod_spec spec = {};
+	int r;
+
+	r = record_load(podfd, RECORD_POD, &document, err);
+	if (r < 0)
+		return r;
+	r = read_document(document, &spec, err);
+	if (r < 0) {
+		pod_spec_done(&spec);
+		return err_wrap(err, r, "%s", RECORD_POD);
+	}
+	*ret = spec;
+	return 0;
+}
+
+struct in_addr pod_address4(const struct pod_spec *spec, unsigned host)
+{
+	return (struct in_addr){htonl(ntohl(spec->net4.s_addr) + host)};
+}
+
+/* fd00::/64, as libslirp has it by default. The host part is written in hexadecimal with the
+ * digits of the IPv4 one: fd00::100 beside 10.0.2.100. */
+struct in6_addr pod_address6(unsigned host)
+{
+	struct in6_addr address = {.s6_addr = {0xfd}};
+
+	address.s6_addr[14] = (uint8_t)(host / 100);
+	address.s6_addr[15] = (uint8_t)(host / 10 % 10 << 4 | host % 10);
+	return address;
+}

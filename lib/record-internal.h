@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Reading and writing what several records have: shared by pod-spec.c, pod-state.c and
+ * attachment.c only. A reader leaves its target as it was when the member is absent, and fails
+ * with -EINVAL and the member's name when it is wrong.
+ */
+
+#include "record.h"
+
+/* Loads a record and checks its version. */
+int record_load(int dirfd, const char *name, struct json **ret, struct err *err);
+/* Saves a record durably; takes @document over, in every case. */
+int record_save(int dirfd, const char *name, struct json *document, struct err *err);
+/* A document with "version". */
+struct json *record_new(void);
+
+int record_read_text(const struct json *object, const char *key, bool required, char *target,
+	size_t size, struct err *err);
+int record_read_string(const struct json *object, const char *key, bool required, char **target,
+	struct err *err);
+int record_read_strv(const struct json *object, const char *key, bool required, size_t max,
+	char ***target, struct err *err);
+void record_set_proc(struct json *object, const char *key, const struct proc_id *id);
+int record_read_proc(const struct json *object, const char *key, bool required,
+	struct proc_id *ret, struct err *err);
+void record_set_ns(struct json *object, const char *key, const struct ns_id *id);
+int record_read_ns(const struct json *object, const char *key, bool required, struct ns_id *ret,
+	struct err *err);
+int record_read_idmap(const struct json *object, const char *key, struct idmap *ret,
+	struct err *err);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The records: what lies in the hierarchy as JSON, each with a "version", each with one writer,
+ * described in schemas/. Loading checks every field; what is unknown in a record of a newer minor
+ * form is ignored, a newer version is refused.
+ */
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "idmap.h"
+#include "json.h"
+#include "name.h"
+#include "ns.h"
+#include "proc.h"
+
+#define RECORD_VERSION 1
+
+#define RECORD_POD "pod.json"
+#define RECORD_STATE "state.json"
+#define RECORD_ATTACHMENT "attachment.json"
+#define RECORD_ERROR "error.json"
+
+#define RECORD_LABELS_MAX 64
+#define RECORD_NETWORKS_MAX 16
+#define RECORD_ALIASES_MAX 32
+#define RECORD_WARNINGS_MAX 16
+
+/* RFC 3339, UTC, microseconds: "2024-01-31T12:00:00.000000Z". */
+#define RECORD_TIME_SIZE 32
+void record_time_now(char ret[RECORD_TIME_SIZE]);
+
+/* ---- pod.json: the specification, written once by podctl create ---- */
+
+enum pod_net { POD_NET_SLIRP, POD_NET_NONE, POD_NET_HOST };
+const char *pod_net_name(enum pod_net net);
+int pod_net_from_name(const char *name, enum pod_net *ret);
+
+#define POD_MTU_DEFAULT 65520
+#define POD_MTU_MIN 1280
+#define POD_MTU_MAX 65520
+
+struct pod_spec {
+	char path[NAME_PATH_SIZE];
+	char created[RECORD_TIME_SIZE];
+	enum pod_net net;
+	bool host_loopback;
+	bool ipv6;
+	unsigned mtu;
+	struct in_addr net4;     /* network address, in network byte order */
+	unsigned prefix4;        /* 8 to 25 */
+	struct idmap uids;       /* n == 0: chosen at start */
+	struct idmap gids;
+	struct json *labels;     /* object of strings, never NULL */
+	char **cni_config_dirs;  /* absolute; where conflists are looked up */
+	char **cni_plugin_dirs;  /* absolute; trusted, checked when the pod was created */
+};
+
+/* The defaults of a pod without options, directories from the caller's environment
+ * ($XDG_CONFIG_HOME, $CNI_PATH). */
+int pod_spec_init(struct pod_spec *spec, struct err *err);
+void pod_spec_done(struct pod_spec *spec);
+/* "10.0.2.0/24". Return: 0 or -EINVAL. */
+int pod_spec_set_cidr(struct pod_spec *spec, const char *text, struct err *err);
+struct json *pod_spec_to_json(const struct pod_spec *spec);
+int pod_spec_load(int podfd, struct pod_spec *ret, struct err *err);
+
+/* Addresses in the pod's network, by their place in it: gateway .2, DNS .3, the pod .100. */
+#define POD_HOST_GATEWAY 2
+#define POD_HOST_DNS 3
+#define POD_HOST_SELF 100
+struct in_addr pod_address4(const struct pod_spec *spec, unsigned host);
+/* The same places in fd00::/64. */
+struct in6_addr pod_address6(unsigned host);
+#define POD_PREFIX6 64
+
+/* ---- state.json: what is, written by podd ---- */
+
+enum pod_phase {
+	POD_CREATED, /* there is no state.json yet */
+	POD_STARTING,
+	POD_RUNNING,
+	POD_STOPPING,
+	POD_STOPPED,
+	POD_FAILED,
+};
+const char *pod_phase_name(enum pod_phase phase);
+
+struct pod_state {
+	enum pod_phase phase;
+	char boot_id[PROC_BOOT_ID_SIZE];
+	char since[RECORD_TIME_SIZE]; /* of the phase */
+	struct proc_id podd;
+	struct proc_id outer;
+	struct proc_id uplink;        /* pid 0 with --net none and host */
+	struct ns_id namespaces[NS_KINDS];
+	struct idmap uids;            /* in force */
+	struct idmap gids;
+	char *tap;                    /* interface name, or NULL */
+	char **warnings;
+	char *error;                  /* why it failed, or NULL */
+};
+
+void pod_state_init(struct pod_state *state);
+void pod_state_done(struct pod_state *state);
+struct json *pod_state_to_json(const struct pod_state *state);
+/* Without a record the state is POD_CREATED. Return: 0 or -errno. */
+int pod_state_load(int podfd, struct pod_state *ret, struct err *err);
+int pod_state_save(int podfd, const struct pod_state *state, struct err *err);
+
+/* What is true now, whatever the record says: a state of another boot is POD_STOPPED; a running
+ * one whose outer container is gone is POD_FAILED. Looks at /proc only. */
+enum pod_phase pod_state_phase_now(const struct pod_state *state);
+
+/* ---- children/NAME/attachment.json: written by the hook ---- */
+
+enum attachment_phase {
+	ATTACHMENT_ADDING,
+	ATTACHMENT_ATTACHED,
+	ATTACHMENT_DETACHING,
+};
+
+enum attachment_share { ATTACHMENT_BRIDGED, ATTACHMENT_SHARED };
+
+#define ATTACHMENT_GENERATION_SIZE 33
+
+struct attachment_network {
+	char *name;
+	char *ifname;
+	char *ip;              /* asked for, or NULL */
+	char *mac;             /* asked for, or NULL */
+	struct json *config;   /* the whole conflist as used for ADD; DEL uses the same */
+	char **addresses;      /* "10.88.0.2/16", from the result */
+};
+
+struct attachment {
+	char pod[NAME_PATH_SIZE];
+	char child[NAME_COMPONENT_MAX + 1];
+	char id[NAME_PATH_SIZE];      /* the OCI id; CNI_CONTAINERID */
+	char generation[ATTACHMENT_GENERATION_SIZE];
+	char created[RECORD_TIME_SIZE];
+	char boot_id[PROC_BOOT_ID_SIZE];
+	enum attachment_phase phase;
+	enum attachment_share share;
+	struct proc_id init;          /* the container's first process, as the host sees it */
+	struct ns_id netns;
+	char *bundle;
+	char *hostname;               /* or NULL */
+	char **aliases;
+	char **publish;               /* as asked for */
+	size_t n_networks;
+	struct attachment_network networks[RECORD_NETWORKS_MAX];
+};
+
+void attachment_init(struct attachment *attachment);
+void attachment_done(struct attachment *attachment);
+struct json *attachment_to_json(const struct attachment *attachment);
+/* Return: 0, -ENOENT when the child is not attached, -EINVAL, -errno. */
+int attachment_load(int childfd, struct attachment *ret, struct err *err);
+int attachment_save(int childfd, const struct attachment *attachment, struct err *err);

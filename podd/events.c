@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Events: see events.h. */
+
+#include "events.h"
+
+#include "pod.h"
+#include "server.h"
+
+struct json *events_new(const struct pod *pod, const char *type, const char *child)
+{
+	struct json *event = json_new_object();
+	char now[RECORD_TIME_SIZE];
+
+	record_time_now(now);
+	json_set_string(event, "type", type);
+	json_set_string(event, "time", now);
+	json_set_string(event, "pod", pod->path);
+	json_set_string(event, "child", child);
+	return event;
+}
+
+void events_send(struct pod *pod, const char *type, const char *child)
+{
+	autoptr(json) event = NULL;
+
+	if (!pod->server)
+		return;
+	event = events_new(pod, type, child);
+	server_broadcast(pod->server, event);
+}

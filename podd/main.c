@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * podd: the supervisor of one pod. Stays in the host's namespaces as the pod's owner, without
+ * privilege; owns the control socket, the state record and the life of podd-outer and podd-uplink.
+ * It carries no packet and runs no plugin.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "children.h"
+#include "cleanup.h"
+#include "fd.h"
+#include "pod.h"
+#include "server.h"
+#include "text.h"
+#include "trim.h"
+
+#define STOP_TIMEOUT_S 10
+#define EXIT_FAILED 125
+#define EXIT_USAGE 2
+
+static const char help[] =
+	"Usage: podd [--root DIR] [--ready-fd FD] POD\n"
+	"\n"
+	"Supervises one pod, in the foreground; podctl start runs it.\n"
+	"\n"
+	"  --root DIR     where the pods are recorded\n"
+	"  --ready-fd FD  tell by this file descriptor when the pod is ready: lines \"W warning\",\n"
+	"                 then \"READY\" or \"E error\"\n"
+	"  --help         this text\n"
+	"  --version      the version\n";
+
+static void tell(int ready_fd, const char *kind, const char *text)
+{
+	char line[ERR_MSG_MAX + 16];
+	int length;
+
+	if (ready_fd < 0)
+		return;
+	length = snprintf(line, sizeof(line) - 1, "%s%s%s", kind, text ? " " : "", text ? text : "");
+	if ((size_t)length >= sizeof(line) - 1)
+		length = (int)sizeof(line) - 2;
+	/* One message is one line. */
+	for (int i = 0; i < length; i++)
+		if (line[i] == '\n')
+			line[i] = ' ';
+	line[length] = '\n';
+	fd_write_all(ready_fd, line, (size_t)length + 1);
+}
+
+static void tell_ready(struct pod *pod, int ready_fd)
+{
+	char **warnings = pod->state.warnings;
+
+	for (size_t i = 0; warnings && warnings[i]; i++)
+		tell(ready_fd, "W", warnings[i]);
+	tell(ready_fd, "READY", NULL);
+	sd_notifyf(0, "READY=1\nSTATUS=Pod %s is running", pod->path);
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	struct pod *pod = userdata;
+
+	sd_notify(0, "STOPPING=1");
+	pod_stop(pod, STOP_TIMEOUT_S, NULL, NULL);
+	return 0;
+}
+
+static int make_loop(struct pod *pod, struct err *err)
+{
+	static const int stops[] = {SIGTERM, SIGINT};
+	sigset_t mask;
+	int r;
+
+	sigemptyset(&mask);
+	for (size_t i = 0; i < 2; i++)
+		sigaddset(&mask, stops[i]);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	r = sd_event_new(&pod->event);
+	for (size_t i = 0; r >= 0 && i < 2; i++)
+		r = sd_event_add_signal(pod->event, NULL, stops[i], on_signal, pod);
+	if (r >= 0)
+		r = sd_event_set_watchdog(pod->event, true);
+	if (r < 0)
+		return err_set(err, r, "making the event loop: %s", strerror(-r));
+	return 0;
+}
+
+static int serve(struct pod *pod, struct err *err)
+{
+	int r;
+
+	r = make_loop(pod, err);
+	if (r == 0)
+		r = children_new(pod, &pod->children, err);
+	if (r == 0)
+		r = pod_start(pod, err);
+	if (r == 0)
+		r = pod_watch(pod, err);
+	if (r == 0)
+		r = server_new(pod, &pod->server, err);
+	if (r == 0)
+		r = children_load(pod->children, err);
+	return r;
+}
+
+static int run(const char *root, const char *path, int ready_fd)
+{
+	cleanup(pod_close) struct pod pod = {};
+	struct err err = {};
+	int r;
+
+	/* Not for the programs that podd starts. */
+	if (ready_fd >= 0)
+		fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
+	r = pod_open(&pod, root, path, &err);
+	if (r == 0)
+		r = serve(&pod, &err);
+	if (r < 0) {
+		fprintf(stderr, "podd: %s\n", err.msg);
+		tell(ready_fd, "E", err.msg);
+		return EXIT_FAILED;
+	}
+	tell_ready(&pod, ready_fd);
+	if (ready_fd >= 0)
+		close(ready_fd);
+	trim_memory();
+	r = sd_event_loop(pod.event);
+	return r < 0 ? EXIT_FAILED : r;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"root", required_argument, NULL, 'r'},
+		{"ready-fd", required_argument, NULL, 'f'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{},
+	};
+	const char *root = NULL;
+	uint32_t ready_fd = 0;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (option) {
+		case 'r':
+			root = optarg;
+			break;
+		case 'f':
+			if (text_to_uint32(optarg, 3, INT32_MAX, &ready_fd) < 0) {
+				fprintf(stderr, "podd: --ready-fd: '%s' is not a file descriptor\n",
+					optarg);
+				return EXIT_USAGE;
+			}
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return 0;
+		case 'V':
+			puts("podd " PACKAGE_VERSION);
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (argc - optind != 1) {
+		fputs("podd: needs the name of one pod; see podd --help\n", stderr);
+		return EXIT_USAGE;
+	}
+	return run(root, argv[optind], ready_fd > 0 ? (int)ready_fd : -1);
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* What the control socket's methods do: see schemas/io.podd.Pod.varlink. One function each, one
+ * table. */
+
+#include "methods.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "children.h"
+#include "cleanup.h"
+#include "events.h"
+#include "io.podd.Pod.h"
+#include "pod.h"
+#include "text.h"
+
+#define STOP_TIMEOUT_MAX_S 86400
+
+typedef void (*method_function)(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call);
+
+static void invalid(struct connection *connection, const char *parameter, const char *reason)
+{
+	struct json *parameters = json_new_object();
+
+	json_set_string(parameters, "parameter", parameter);
+	json_set_string(parameters, "reason", reason);
+	connection_error(connection, VARLINK_INTERFACE ".InvalidParameter", parameters);
+}
+
+static void method_inspect(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	struct json *reply = json_new_object();
+
+	json_set(reply, "spec", pod_spec_to_json(&pod->spec));
+	json_set(reply, "state", pod_state_to_json(&pod->state));
+	if (pod->spec.net == POD_NET_SLIRP) {
+		struct json *uplink = json_set_object(reply, "uplink");
+
+		json_set_string(uplink, "mode", "libslirp");
+		json_set_int(uplink, "pid", pod->state.uplink.pid);
+		json_set_int(uplink, "restarts", pod->uplink_restarts);
+	}
+	json_set_int(reply, "children", children_count(pod->children));
+	connection_reply(connection, reply, NULL, 0, false);
+}
+
+static void method_children(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	struct json *reply = json_new_object();
+
+	json_set(reply, "children", children_to_json(pod->children));
+	connection_reply(connection, reply, NULL, 0, false);
+}
+
+static void method_attach(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	const char *child = NULL, *generation = NULL;
+	struct err err = {};
+	int r;
+
+	r = json_read_string(call->parameters, "child", true, &child, &err);
+	if (r == 0)
+		r = json_read_string(call->parameters, "generation", true, &generation, &err);
+	if (r < 0) {
+		invalid(connection, "child", err.msg);
+		return;
+	}
+	if (pod->state.phase == POD_STOPPING) {
+		connection_error(connection, VARLINK_INTERFACE ".Stopping", NULL);
+		return;
+	}
+	r = children_attach(pod->children, child, &err);
+	if (r == -ENOENT) {
+		struct json *parameters = json_new_object();
+
+		json_set_string(parameters, "child", child);
+		connection_error(connection, VARLINK_INTERFACE ".NoSuchChild", parameters);
+	} else if (r < 0) {
+		connection_fail(connection, err.msg);
+	} else {
+		connection_reply(connection, json_new_object(), NULL, 0, false);
+	}
+}
+
+static void method_detach(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	const char *child = NULL, *generation = NULL;
+	struct err err = {};
+
+	if (json_read_string(call->parameters, "child", true, &child, &err) < 0 ||
+		json_read_string(call->parameters, "generation", true, &generation, &err) < 0) {
+		invalid(connection, "child", err.msg);
+		return;
+	}
+	/* First the answer: the last child's end may be the pod's. */
+	connection_reply(connection, json_new_object(), NULL, 0, false);
+	children_detached(pod->children, child, generation);
+}
+
+static void method_namespaces(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	cleanup(ns_set_done) struct ns_set set;
+	struct json *reply, *array;
+	autoclose int dir = -1;
+	struct err err = {};
+	int fds[NS_KINDS];
+	size_t n = 0;
+	int r;
+
+	ns_set_init(&set);
+	r = proc_open_dir(&pod->state.outer, &dir);
+	if (r < 0)
+		err_set(&err, r, "the outer container is gone");
+	else
+		r = ns_open(dir, pod->state.namespaces, &set, &err);
+	if (r < 0) {
+		connection_fail(connection, err.msg);
+		return;
+	}
+	reply = json_new_object();
+	array = json_set_array(reply, "namespaces");
+	for (int i = 0; i < NS_KINDS; i++) {
+		struct json *ns;
+
+		if (set.fds[i] < 0)
+			continue;
+		fds[n++] = set.fds[i];
+		ns = json_new_object();
+		json_set_string(ns, "kind", ns_name((enum ns_kind)i));
+		json_set_int(ns, "device", (int64_t)pod->state.namespaces[i].device);
+		json_set_int(ns, "inode", (int64_t)pod->state.namespaces[i].inode);
+		json_append(array, ns);
+	}
+	connection_reply(connection, reply, fds, n, false);
+}
+
+static void on_stopped(void *userdata, int result)
+{
+	server_finish_stops(userdata, result);
+}
+
+static void method_stop(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	struct err err = {};
+	int64_t timeout = 0;
+	int r;
+
+	if (json_read_int(call->parameters, "timeout", true, 0, STOP_TIMEOUT_MAX_S, &timeout, &err) <
+		0) {
+		invalid(connection, "timeout", err.msg);
+		return;
+	}
+	/* A second caller waits for the same end. */
+	connection_wait_for_stop(connection);
+	r = pod_stop(pod, (unsigned)timeout, on_stopped, pod->server);
+	if (r < 0 && r != -EALREADY)
+		connection_fail(connection, strerror(-r));
+}
+
+static void method_events(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	if (!call->more) {
+		connection_error(connection, "org.varlink.service.ExpectedMore", NULL);
+		return;
+	}
+	connection_subscribe(connection);
+	connection_reply(connection, events_new(pod, "now", NULL), NULL, 0, true);
+}
+
+static void method_get_info(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	static char *const interfaces[] = {(char *)"org.varlink.service", (char *)VARLINK_INTERFACE,
+		NULL};
+	struct json *reply = json_new_object();
+
+	json_set_string(reply, "vendor", "podd");
+	json_set_string(reply, "product", "podd");
+	json_set_string(reply, "version", PACKAGE_VERSION);
+	json_set_string(reply, "url", "");
+	json_set_strv(reply, "interfaces", interfaces);
+	connection_reply(connection, reply, NULL, 0, false);
+}
+
+static void method_get_interface(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	const char *name = NULL;
+	struct json *parameters;
+	struct err err = {};
+
+	if (json_read_string(call->parameters, "interface", true, &name, &err) < 0) {
+		invalid(connection, "interface", err.msg);
+		return;
+	}
+	parameters = json_new_object();
+	if (!text_equal(name, VARLINK_INTERFACE)) {
+		json_set_string(parameters, "interface", name);
+		connection_error(connection, "org.varlink.service.InterfaceNotFound", parameters);
+		return;
+	}
+	json_set_string(parameters, "description", interface_description);
+	connection_reply(connection, parameters, NULL, 0, false);
+}
+
+static const struct {
+	const char *name;
+	method_function function;
+} methods[] = {
+	{VARLINK_INTERFACE ".Inspect", method_inspect},
+	{VARLINK_INTERFACE ".Children", method_children},
+	{VARLINK_INTERFACE ".Attach", method_attach},
+	{VARLINK_INTERFACE ".Detach", method_detach},
+	{VARLINK_INTERFACE ".Namespaces", method_namespaces},
+	{VARLINK_INTERFACE ".Stop", method_stop},
+	{VARLINK_INTERFACE ".Events", method_events},
+	{"org.varlink.service.GetInfo", method_get_info},
+	{"org.varlink.service.GetInterfaceDescription", method_get_interface},
+};
+
+void methods_dispatch(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	struct json *parameters;
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		if (text_equal(methods[i].name, call->method)) {
+			methods[i].function(pod, connection, call);
+			return;
+		}
+	}
+	parameters = json_new_object();
+	json_set_string(parameters, "method", call->method);
+	connection_error(connection, "org.varlink.service.MethodNotFound", parameters);
+}

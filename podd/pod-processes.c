@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Starting podd-outer and podd-uplink, and talking to them. Both get fixed fds (outer.h, uplink.h)
+ * and outlive podd.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "fd.h"
+#include "idmap.h"
+#include "outer.h"
+#include "pod.h"
+#include "text.h"
+#include "uplink.h"
+
+#define ANSWER_TIMEOUT_S 20
+/* Fixed fds are below this; originals are moved above it first. */
+#define FIXED_FDS_MAX 10
+
+/* A connected pair for control: [0] is podd's, with a time-out for answers. */
+static int control_pair(int ret[2], struct err *err)
+{
+	struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_S};
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0)
+		return err_errno(err, "making a control socket");
+	setsockopt(ret[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	setsockopt(ret[0], SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	return 0;
+}
+
+/* In the child: puts fds[i] at 3 + i, stdin at /dev/null, and executes the program. */
+static void __attribute__((noreturn)) execute(const char *program, const int *fds, size_t n)
+{
+	static char *const environment[] = {NULL};
+	const char *name = strrchr(program, '/') + 1;
+	char *const argv[] = {(char *)name, NULL};
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int moved[FIXED_FDS_MAX];
+	sigset_t none;
+
+	assert(n <= FIXED_FDS_MAX - 3);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (size_t i = 0; i < n; i++)
+		moved[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FIXED_FDS_MAX);
+	if (null >= 0)
+		dup2(null, STDIN_FILENO);
+	for (size_t i = 0; i < n; i++)
+		if (moved[i] < 0 || dup2(moved[i], 3 + (int)i) < 0)
+			_exit(125);
+	execve(program, argv, environment);
+	fprintf(stderr, "podd: cannot execute %s: %s\n", program, strerror(errno));
+	_exit(125);
+}
+
+static int own_namespaces(const struct pod *pod)
+{
+	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
+
+	return pod->spec.net == POD_NET_HOST ? flags : flags | CLONE_NEWNET;
+}
+
+static void __attribute__((noreturn)) fail_outer(int control, const char *what)
+{
+	struct outer_reply reply = {.result = -errno};
+
+	snprintf(reply.text, sizeof(reply.text), "%s: %s", what, strerror(errno));
+	fd_send(control, &reply, sizeof(reply), NULL, 0);
+	_exit(125);
+}
+
+/* In the child, alone in its new user namespace: makes the other namespaces while the parent has
+ * the ids mapped, then becomes root. The working directory moves along into the new mount
+ * namespace, where it can be bound from. */
+static void __attribute__((noreturn)) become_outer(struct pod *pod, int control, int listen_fd,
+	int mapped)
+{
+	const int fds[] = {control, listen_fd, pod->podfd};
+	char byte;
+
+	if (fchdir(pod->podfd) < 0)
+		fail_outer(control, "entering the pod's directory");
+	if (unshare(own_namespaces(pod)) < 0)
+		fail_outer(control, "making the pod's namespaces");
+	if (read(mapped, &byte, 1) != 1)
+		_exit(125);
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		fail_outer(control, "becoming root in the pod's user namespace");
+	setsid();
+	execute(PODD_LIBEXECDIR "/podd-outer", fds, 3);
+}
+
+static int clone_child(uint64_t flags, int *ret_pidfd)
+{
+	struct clone_args args = {
+		.flags = flags | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)ret_pidfd,
+		.exit_signal = SIGCHLD,
+	};
+
+	return (int)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+static int map_outer(struct pod *pod, pid_t pid, int mapped, struct err *err)
+{
+	int r = idmap_write(pid, &pod->state.uids, &pod->state.gids, err);
+
+	if (r < 0)
+		return r;
+	if (write(mapped, "", 1) != 1)
+		return err_errno(err, "podd-outer ended while it started");
+	return 0;
+}
+
+int pod_spawn_outer(struct pod *pod, struct err *err)
+{
+	autoclose int listen_fd = -1, pidfd = -1, mine = -1, its = -1, wait = -1, go = -1;
+	int pair[2], pipe_fds[2];
+	pid_t pid;
+	int r;
+
+	r = fd_listen_unix(pod->podfd, "outer.sock", SOCK_SEQPACKET, &listen_fd, err);
+	if (r == 0)
+		r = control_pair(pair, err);
+	if (r < 0)
+		return r;
+	mine = pair[0];
+	its = pair[1];
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return err_errno(err, "making a pipe");
+	wait = pipe_fds[0];
+	go = pipe_fds[1];
+	pid = clone_child(CLONE_NEWUSER, &pidfd);
+	if (pid == 0) {
+		close(go);
+		become_outer(pod, its, listen_fd, wait);
+	}
+	if (pid < 0)
+		return err_errno(err,
+			"making a user namespace (are they allowed here? see user.max_user_namespaces "
+			"and kernel.unprivileged_userns_clone)");
+	r = proc_identify(pid, &pod->state.outer);
+	if (r < 0)
+		return err_set(err, r, "podd-outer ended while it started");
+	/* A closed pipe ends the child when the mapping fails. */
+	r = map_outer(pod, pid, go, err);
+	if (r < 0)
+		return r;
+	pod->outer = take_fd(&mine);
+	return 0;
+}
+
+int pod_spawn_uplink(struct pod *pod, struct err *err)
+{
+	autoclose int listen_fd = -1, pidfd = -1, mine = -1, its = -1;
+	int pair[2];
+	pid_t pid;
+	int r;
+
+	r = fd_listen_unix(pod->podfd, "uplink.sock", SOCK_SEQPACKET, &listen_fd, err);
+	if (r == 0)
+		r = control_pair(pair, err);
+	if (r < 0)
+		return r;
+	mine = pair[0];
+	its = pair[1];
+	pid = clone_child(0, &pidfd);
+	if (pid == 0) {
+		const int fds[] = {its, listen_fd};
+
+		setsid();
+		execute(PODD_LIBEXECDIR "/podd-uplink", fds, 2);
+	}
+	if (pid < 0)
+		return err_errno(err, "starting podd-uplink");
+	r = proc_identify(pid, &pod->state.uplink);
+	if (r < 0)
+		return err_set(err, r, "podd-uplink ended while it started");
+	cleanup_close(&pod->uplink);
+	pod->uplink = take_fd(&mine);
+	return 0;
+}
+
+static int send_uplink(struct pod *pod, struct uplink_request *request, const char *text, int fd,
+	struct err *err)
+{
+	size_t length = strlen(text);
+	int r;
+
+	assert(length < UPLINK_TEXT_MAX);
+	memcpy(request->text, text, length);
+	request->text_length = (uint32_t)length;
+	r = fd_send(pod->uplink, request, offsetof(struct uplink_request, text) + length, &fd,
+		fd >= 0 ? 1 : 0);
+	if (r < 0)
+		return err_set(err, r, "asking podd-uplink: %s", strerror(-r));
+	return 0;
+}
+
+int pod_send_config(struct pod *pod, const char *nameservers, struct err *err)
+{
+	const struct pod_spec *spec = &pod->spec;
+	struct uplink_request request = {
+		.operation = UPLINK_CONFIGURE,
+		.config = {
+			.ipv6 = spec->ipv6,
+			.host_loopback = spec->host_loopback,
+			.mtu = spec->mtu,
+			.prefix4 = spec->prefix4,
+			.prefix6 = POD_PREFIX6,
+			.network4 = spec->net4,
+			.gateway4 = pod_address4(spec, POD_HOST_GATEWAY),
+			.dns4 = pod_address4(spec, POD_HOST_DNS),
+			.self4 = pod_address4(spec, POD_HOST_SELF),
+			.network6 = pod_address6(0),
+			.gateway6 = pod_address6(POD_HOST_GATEWAY),
+			.dns6 = pod_address6(POD_HOST_DNS),
+		},
+	};
+	int r;
+
+	r = pod_send_resolv(pod, nameservers, err);
+	if (r < 0)
+		return r;
+	return send_uplink(pod, &request, "", pod->tap, err);
+}
+
+int pod_send_resolv(struct pod *pod, const char *nameservers, struct err *err)
+{
+	struct uplink_request request = {.operation = UPLINK_RESOLV};
+
+	return send_uplink(pod, &request, nameservers, -1, err);
+}
+
+int pod_await_uplink(struct pod *pod, struct err *err)
+{
+	struct uplink_reply reply = {};
+	ssize_t n;
+
+	n = fd_receive(pod->uplink, &reply, sizeof(reply), NULL, 0, NULL);
+	if (n == -EAGAIN)
+		return err_set(err, -ETIMEDOUT, "podd-uplink does not answer");
+	if (n != (ssize_t)sizeof(reply))
+		return err_set(err, -ECONNRESET, "podd-uplink ended; its last words are in podd.log");
+	if (reply.result < 0) {
+		reply.text[sizeof(reply.text) - 1] = '\0';
+		return err_set(err, reply.result, "podd-uplink: %s", reply.text);
+	}
+	return 0;
+}
+
+int pod_ask_outer(struct pod *pod, const struct outer_request *request, int *ret_fd,
+	struct err *err)
+{
+	struct outer_reply reply = {};
+	autoclose int fd = -1;
+	ssize_t n;
+	int r;
+
+	r = fd_send(pod->outer, request, sizeof(*request), NULL, 0);
+	n = r < 0 && r != -EPIPE ? r : fd_receive(pod->outer, &reply, sizeof(reply), &fd, 1, NULL);
+	if (n == -EAGAIN)
+		return err_set(err, -ETIMEDOUT, "podd-outer does not answer");
+	if (n != (ssize_t)sizeof(reply))
+		return err_set(err, -ECONNRESET, "podd-outer ended; its last words are in podd.log");
+	reply.text[sizeof(reply.text) - 1] = '\0';
+	if (reply.result < 0)
+		return err_set(err, reply.result, "%s", reply.text);
+	if (reply.result > 0)
+		pod_warn(pod, "%s", reply.text);
+	if (ret_fd)
+		*ret_fd = take_fd(&fd);
+	return 0;
+}

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * How a pod comes to run. What the record says is believed only as far as /proc confirms it:
+ *
+ *   no record, stopped, failed,         clean up what is left, then start anew
+ *   another boot, outer dead
+ *   running or stopping, outer alive    adopt: connect to podd-outer and podd-uplink
+ *   ... and uplink dead                 adopt, with a new uplink on the same tap
+ *
+ * A new start runs in parallel what can be: the uplink starts while the ids are mapped, nft while
+ * interfaces and mounts are made, files are written while libslirp gets ready.
+ */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <fcntl.h>
+
+#include "cleanup.h"
+#include "events.h"
+#include "fd.h"
+#include "file.h"
+#include "hosts.h"
+#include "outer.h"
+#include "pod.h"
+#include "resolv.h"
+#include "text.h"
+#include "uplink.h"
+
+#define TAP_NAME "tap0"
+/* Delay before an uplink that died is started again, growing to the maximum. */
+#define RESTART_DELAY_US 10000
+#define RESTART_DELAY_MAX_US 10000000
+
+static bool has_uplink(const struct pod *pod)
+{
+	return pod->spec.net == POD_NET_SLIRP;
+}
+
+static int choose_ids(struct pod *pod, struct err *err)
+{
+	const char *warning;
+	int r = 0;
+
+	pod->state.uids = pod->spec.uids;
+	pod->state.gids = pod->spec.gids;
+	if (pod->state.uids.n == 0) {
+		r = idmap_default(IDMAP_UID, &pod->state.uids, &warning, err);
+		if (r == 0 && warning)
+			pod_warn(pod, "%s", warning);
+	}
+	if (r == 0 && pod->state.gids.n == 0) {
+		r = idmap_default(IDMAP_GID, &pod->state.gids, &warning, err);
+		if (r == 0 && warning)
+			pod_warn(pod, "%s", warning);
+	}
+	return r;
+}
+
+int pod_write_resolv(struct pod *pod, char **ret_text, struct err *err)
+{
+	autofree char *host = NULL;
+	autofree char *text = NULL;
+	autoclose int etc = -1;
+	char dns4[INET_ADDRSTRLEN], dns6[INET6_ADDRSTRLEN];
+	struct in_addr address4 = pod_address4(&pod->spec, POD_HOST_DNS);
+	struct in6_addr address6 = pod_address6(POD_HOST_DNS);
+	const char *nameservers[3] = {};
+	size_t n = 0;
+	int r;
+
+	r = resolv_nameservers(UPLINK_TEXT_MAX - 1, &host, err);
+	if (r < 0)
+		return r;
+	inet_ntop(AF_INET, &address4, dns4, sizeof(dns4));
+	inet_ntop(AF_INET6, &address6, dns6, sizeof(dns6));
+	/* libslirp forwards to a nameserver of the same family only. */
+	if (strchr(host, '.') || !pod->spec.ipv6)
+		nameservers[n++] = dns4;
+	if (pod->spec.ipv6 && strstr(host, ":"))
+		nameservers[n++] = dns6;
+	if (n == 0)
+		nameservers[n++] = dns4;
+	r = resolv_for_children(has_uplink(pod) ? nameservers : NULL, &text, err);
+	if (r == 0)
+		r = file_open_dir(pod->podfd, "etc", &etc, err);
+	if (r == 0)
+		r = file_overwrite(etc, "resolv.conf", text, strlen(text), 0644, err);
+	if (r == 0 && ret_text)
+		*ret_text = take_ptr(host);
+	return r;
+}
+
+/* ns/user and so on: paths that a bundle can name for as long as the pod exists. */
+static int link_namespaces(struct pod *pod, struct err *err)
+{
+	autoclose int dir = -1;
+	int r;
+
+	r = file_open_dir(pod->podfd, "ns", &dir, err);
+	for (int i = 0; r == 0 && i < NS_KINDS; i++) {
+		const char *name = ns_name((enum ns_kind)i);
+		char target[64];
+
+		snprintf(target, sizeof(target), "/proc/%d/ns/%s", (int)pod->state.outer.pid, name);
+		unlinkat(dir, name, 0);
+		if (pod->state.namespaces[i].inode != 0 && symlinkat(target, dir, name) < 0)
+			r = err_errno(err, "linking the pod's %s namespace", name);
+	}
+	return r;
+}
+
+/* Names the namespaces that are the pod's own: those that differ from podd's. */
+static int identify_namespaces(struct pod *pod, struct err *err)
+{
+	struct ns_id own[NS_KINDS], its[NS_KINDS];
+	autoclose int dir = -1;
+	int r;
+
+	r = proc_open_dir(&pod->state.outer, &dir);
+	if (r < 0)
+		return err_set(err, r, "podd-outer ended while it started");
+	r = ns_identify(-1, own, err);
+	if (r == 0)
+		r = ns_identify(dir, its, err);
+	if (r < 0)
+		return r;
+	for (int i = 0; i < NS_KINDS; i++)
+		pod->state.namespaces[i] =
+			ns_equal(&own[i], &its[i]) ? (struct ns_id){} : its[i];
+	return 0;
+}
+
+static int set_up_outer(struct pod *pod, struct err *err)
+{
+	const struct pod_spec *spec = &pod->spec;
+	const struct outer_request request = {
+		.operation = OUTER_SETUP,
+		.setup = {
+			.has_tap = has_uplink(pod),
+			.own_resolv = has_uplink(pod),
+			.own_net = spec->net != POD_NET_HOST,
+			.ipv6 = spec->ipv6,
+			.mtu = spec->mtu,
+			.prefix4 = spec->prefix4,
+			.prefix6 = POD_PREFIX6,
+			.self4 = pod_address4(spec, POD_HOST_SELF),
+			.gateway4 = pod_address4(spec, POD_HOST_GATEWAY),
+			.self6 = pod_address6(POD_HOST_SELF),
+			.gateway6 = pod_address6(POD_HOST_GATEWAY),
+		},
+	};
+	int r;
+
+	r = pod_ask_outer(pod, &request, &pod->tap, err);
+	if (r == 0)
+		r = identify_namespaces(pod, err);
+	if (r == 0 && has_uplink(pod)) {
+		pod->state.tap = strdup(TAP_NAME);
+		r = pod->state.tap ? 0 : err_oom(err);
+	}
+	return r;
+}
+
+static int start_new(struct pod *pod, struct err *err)
+{
+	const struct outer_request probe = {.operation = OUTER_PROBE};
+	autofree char *nameservers = NULL;
+	int r;
+
+	r = choose_ids(pod, err);
+	if (r == 0)
+		r = pod_set_phase(pod, POD_STARTING, err);
+	if (r == 0)
+		r = pod_write_resolv(pod, &nameservers, err);
+	if (r == 0 && has_uplink(pod))
+		r = pod_spawn_uplink(pod, err);
+	if (r == 0)
+		r = pod_spawn_outer(pod, err);
+	if (r == 0)
+		r = set_up_outer(pod, err);
+	if (r == 0 && has_uplink(pod))
+		r = pod_send_config(pod, nameservers, err);
+	if (r == 0)
+		r = link_namespaces(pod, err);
+	if (r == 0)
+		r = hosts_update(pod->podfd, err);
+	/* One answer for the nameservers, one for the configuration. */
+	if (r == 0 && has_uplink(pod))
+		r = pod_await_uplink(pod, err);
+	if (r == 0 && has_uplink(pod))
+		r = pod_await_uplink(pod, err);
+	if (r == 0)
+		r = pod_ask_outer(pod, &probe, NULL, err);
+	return r;
+}
+
+static int replace_uplink(struct pod *pod, struct err *err)
+{
+	autofree char *nameservers = NULL;
+	int r;
+
+	r = pod_write_resolv(pod, &nameservers, err);
+	if (r == 0)
+		r = pod_spawn_uplink(pod, err);
+	if (r == 0)
+		r = pod_send_config(pod, nameservers, err);
+	if (r == 0)
+		r = pod_state_save(pod->podfd, &pod->state, err);
+	return r;
+}
+
+static int adopt_uplink(struct pod *pod, struct err *err)
+{
+	const struct outer_request get_tap = {.operation = OUTER_TAP};
+	int r;
+
+	r = pod_ask_outer(pod, &get_tap, &pod->tap, err);
+	if (r < 0)
+		return r;
+	if (proc_alive(&pod->state.uplink) &&
+		fd_connect_unix(pod->podfd, "uplink.sock", SOCK_SEQPACKET, &pod->uplink) == 0)
+		return 0;
+	r = replace_uplink(pod, err);
+	if (r == 0)
+		r = pod_await_uplink(pod, err);
+	if (r == 0)
+		r = pod_await_uplink(pod, err);
+	return r;
+}
+
+static int adopt(struct pod *pod, struct err *err)
+{
+	int r;
+
+	r = fd_connect_unix(pod->podfd, "outer.sock", SOCK_SEQPACKET, &pod->outer);
+	if (r < 0)
+		return err_set(err, r, "connecting to podd-outer (process %d): %s",
+			(int)pod->state.outer.pid, strerror(-r));
+	if (has_uplink(pod)) {
+		r = adopt_uplink(pod, err);
+		if (r < 0)
+			return r;
+	}
+	return link_namespaces(pod, err);
+}
+
+/* A start that fails leaves nothing; its record says why. */
+static void take_back(struct pod *pod, struct err *err)
+{
+	free(pod->state.error);
+	pod->state.error = err ? strdup(err->msg) : NULL;
+	pod_clean(pod, true);
+	pod_set_phase(pod, POD_FAILED, NULL);
+}
+
+int pod_start(struct pod *pod, struct err *err)
+{
+	enum pod_phase phase = pod_state_phase_now(&pod->state);
+	struct proc_id self;
+	bool adopting = phase == POD_RUNNING || phase == POD_STOPPING;
+	struct err local = {};
+	int r;
+
+	r = proc_self(&self);
+	if (r < 0)
+		return err_set(err, r, "finding podd's own process in /proc: %s", strerror(-r));
+	if (adopting) {
+		r = adopt(pod, err);
+		/* A pod that cannot be adopted is left as it is: containers may live in it. */
+		if (r < 0)
+			return err_wrap(err, r, "adopting the running pod '%s'", pod->path);
+	} else {
+		pod_clean(pod, false);
+		pod_state_done(&pod->state);
+		pod->state.podd = self;
+		proc_boot_id(pod->state.boot_id);
+		r = start_new(pod, &local);
+	}
+	pod->state.podd = self;
+	if (r == 0)
+		r = pod_set_phase(pod, POD_RUNNING, &local);
+	if (r < 0 && !adopting)
+		take_back(pod, &local);
+	if (r < 0)
+		return err_set(err, r, "%s", local.msg);
+	return 0;
+}
+
+/* ---- while it runs ---- */
+
+static int on_outer_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct pod *pod = userdata;
+
+	pod->outer_exit = sd_event_source_disable_unref(source);
+	waitid(P_PIDFD, (id_t)fd, &(siginfo_t){}, WEXITED | WNOHANG);
+	pod_gone(pod);
+	return 0;
+}
+
+/* Watches a process by a pidfd that the source owns. */
+static int watch_process(struct pod *pod, const struct proc_id *id, sd_event_io_handler_t handler,
+	sd_event_source **ret, struct err *err)
+{
+	autoclose int pidfd = -1;
+	int r;
+
+	r = proc_open(id, &pidfd);
+	if (r < 0)
+		return err_set(err, r, "process %d ended", (int)id->pid);
+	r = sd_event_add_io(pod->event, ret, pidfd, EPOLLIN, handler, pod);
+	if (r < 0)
+		return err_set(err, r, "watching process %d: %s", (int)id->pid, strerror(-r));
+	sd_event_source_set_io_fd_own(*ret, true);
+	take_fd(&pidfd);
+	return 0;
+}
+
+/* Answers to what was sent while the pod runs: only failures are of interest. */
+static int on_uplink_reply(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct pod *pod = userdata;
+	struct err err = {};
+	int r;
+
+	r = pod_await_uplink(pod, &err);
+	if (r < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
+	/* Its end is told by its pidfd. */
+	if (r == -ECONNRESET)
+		pod->uplink_reply = sd_event_source_disable_unref(source);
+	return 0;
+}
+
+static int on_uplink_exit(sd_event_source *source, int fd, uint32_t events, void *userdata);
+
+static int watch_uplink(struct pod *pod, struct err *err)
+{
+	int r;
+
+	pod->uplink_reply = sd_event_source_disable_unref(pod->uplink_reply);
+	r = sd_event_add_io(pod->event, &pod->uplink_reply, pod->uplink, EPOLLIN, on_uplink_reply,
+		pod);
+	if (r < 0)
+		return err_set(err, r, "watching podd-uplink: %s", strerror(-r));
+	return watch_process(pod, &pod->state.uplink, on_uplink_exit, &pod->uplink_exit, err);
+}
+
+static void schedule_uplink(struct pod *pod);
+
+static int on_uplink_restart(sd_event_source *source, uint64_t now, void *userdata)
+{
+	struct pod *pod = userdata;
+	struct err err = {};
+	int r;
+
+	pod->uplink_restart = sd_event_source_disable_unref(source);
+	if (pod->state.phase != POD_RUNNING)
+		return 0;
+	r = replace_uplink(pod, &err);
+	if (r == 0)
+		r = watch_uplink(pod, &err);
+	if (r < 0) {
+		fprintf(stderr, "podd: pod %s: starting podd-uplink again: %s\n", pod->path, err.msg);
+		schedule_uplink(pod);
+		return 0;
+	}
+	events_send(pod, "uplink-restarted", NULL);
+	return 0;
+}
+
+static void schedule_uplink(struct pod *pod)
+{
+	uint64_t delay = RESTART_DELAY_MAX_US;
+
+	if (pod->uplink_restarts < 10)
+		delay = RESTART_DELAY_US << pod->uplink_restarts;
+	pod->uplink_restarts++;
+	sd_event_add_time_relative(pod->event, &pod->uplink_restart, CLOCK_MONOTONIC, delay, 1000,
+		on_uplink_restart, pod);
+}
+
+static int on_uplink_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct pod *pod = userdata;
+
+	pod->uplink_exit = sd_event_source_disable_unref(source);
+	pod->uplink_reply = sd_event_source_disable_unref(pod->uplink_reply);
+	waitid(P_PIDFD, (id_t)fd, &(siginfo_t){}, WEXITED | WNOHANG);
+	cleanup_close(&pod->uplink);
+	pod->uplink = -1;
+	if (pod->state.phase != POD_RUNNING)
+		return 0;
+	fprintf(stderr, "podd: pod %s: podd-uplink ended; starting another\n", pod->path);
+	schedule_uplink(pod);
+	return 0;
+}
+
+static void on_resolv_changed(void *userdata)
+{
+	struct pod *pod = userdata;
+	autofree char *nameservers = NULL;
+	struct err err = {};
+	int r;
+
+	r = pod_write_resolv(pod, &nameservers, &err);
+	if (r == 0 && pod->uplink >= 0)
+		r = pod_send_resolv(pod, nameservers, &err);
+	if (r < 0)
+		fprintf(stderr, "podd: pod %s: following resolv.conf: %s\n", pod->path, err.msg);
+}
+
+int pod_watch(struct pod *pod, struct err *err)
+{
+	int r;
+
+	r = watch_process(pod, &pod->state.outer, on_outer_exit, &pod->outer_exit, err);
+	if (r == 0 && has_uplink(pod))
+		r = watch_uplink(pod, err);
+	if (r == 0)
+		r = resolv_watch(pod->event, on_resolv_changed, pod, &pod->resolv, err);
+	return r;
+}

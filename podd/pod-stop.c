@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * How a pod ends.
+ *
+ *   running ──stop──▶ stopping: children get SIGTERM ──time-out──▶ SIGKILL
+ *                        │ the last child is detached (or the second time-out passes)
+ *                        ▼
+ *                     the outer container is killed
+ *   any ──outer ends──▶ gone: what is left is killed, records of children and links removed,
+ *                       the state is stopped, or failed when nobody asked for it; podd ends
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "children.h"
+#include "cleanup.h"
+#include "events.h"
+#include "file.h"
+#include "hierarchy.h"
+#include "pod.h"
+#include "server.h"
+#include "text.h"
+
+/* After SIGKILL a container is gone at once and its plugins have their own time-outs; what takes
+ * longer than this is left to the cleaning. */
+#define KILL_WAIT_US (20 * UINT64_C(1000000))
+#define EXIT_WAIT_MS 5000
+
+static void kill_process(const struct proc_id *id)
+{
+	autoclose int pidfd = -1;
+
+	if (proc_open(id, &pidfd) < 0)
+		return;
+	proc_signal(pidfd, SIGKILL);
+	proc_wait(pidfd, EXIT_WAIT_MS);
+}
+
+static void end_outer(struct pod *pod)
+{
+	autoclose int pidfd = -1;
+
+	pod->stop_timer = sd_event_source_disable_unref(pod->stop_timer);
+	/* Its end calls pod_gone(). */
+	if (proc_open(&pod->state.outer, &pidfd) == 0)
+		proc_signal(pidfd, SIGKILL);
+	else
+		pod_gone(pod);
+}
+
+void pod_stop_continue(struct pod *pod)
+{
+	if (pod->state.phase == POD_STOPPING && children_count(pod->children) == 0)
+		end_outer(pod);
+}
+
+static int on_kill_timeout(sd_event_source *source, uint64_t now, void *userdata)
+{
+	struct pod *pod = userdata;
+
+	fprintf(stderr, "podd: pod %s: %u children could not be detached in time\n", pod->path,
+		children_count(pod->children));
+	end_outer(pod);
+	return 0;
+}
+
+static int on_stop_timeout(sd_event_source *source, uint64_t now, void *userdata)
+{
+	struct pod *pod = userdata;
+
+	children_signal(pod->children, SIGKILL);
+	pod->stop_timer = sd_event_source_disable_unref(pod->stop_timer);
+	sd_event_add_time_relative(pod->event, &pod->stop_timer, CLOCK_MONOTONIC, KILL_WAIT_US, 0,
+		on_kill_timeout, pod);
+	return 0;
+}
+
+int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, int result),
+	void *userdata)
+{
+	struct err err = {};
+	int r;
+
+	if (!pod->stop_done) {
+		pod->stop_done = done;
+		pod->stop_userdata = userdata;
+	}
+	if (pod->state.phase == POD_STOPPING)
+		return -EALREADY;
+	/* A hook that comes from now on is refused by what the record says; a full disk must not
+	 * keep a pod from ending. */
+	r = pod_set_phase(pod, POD_STOPPING, &err);
+	if (r < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
+	events_send(pod, "stopping", NULL);
+	children_load(pod->children, NULL);
+	children_signal(pod->children, timeout_s > 0 ? SIGTERM : SIGKILL);
+	if (children_count(pod->children) == 0) {
+		end_outer(pod);
+		return 0;
+	}
+	r = sd_event_add_time_relative(pod->event, &pod->stop_timer, CLOCK_MONOTONIC,
+		timeout_s * UINT64_C(1000000), 0, on_stop_timeout, pod);
+	return r < 0 ? r : 0;
+}
+
+static void remove_entry(struct pod *pod, const char *directory, const char *name)
+{
+	autoclose int dir = -1;
+	struct err err = {};
+
+	if (file_open_dir(pod->podfd, directory, &dir, NULL) < 0)
+		return;
+	if (file_remove_tree(dir, name, &err) < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
+}
+
+static void empty_directory(struct pod *pod, const char *directory)
+{
+	autoclose int dir = -1;
+	autostrv names = NULL;
+
+	if (file_open_dir(pod->podfd, directory, &dir, NULL) < 0 ||
+		file_list(dir, HIERARCHY_CHILDREN_MAX, &names, NULL) < 0)
+		return;
+	for (size_t i = 0; names[i]; i++)
+		remove_entry(pod, directory, names[i]);
+}
+
+/* The records of containers: without the pod's namespaces there is nothing to detach from. What a
+ * hook said of a failure stays to be read, until the next start. */
+static void remove_children(struct pod *pod, bool keep_errors)
+{
+	autostrv names = NULL;
+
+	if (hierarchy_children(pod->podfd, HIERARCHY_CONTAINERS, &names, NULL) < 0)
+		return;
+	for (size_t i = 0; names[i]; i++) {
+		autoclose int childfd = -1;
+
+		if (hierarchy_open_child(pod->podfd, names[i], false, &childfd, NULL) < 0)
+			continue;
+		if (keep_errors &&
+			faccessat(childfd, RECORD_ERROR, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			file_remove(childfd, RECORD_ATTACHMENT, NULL);
+		else
+			hierarchy_remove_child(pod->podfd, names[i], NULL);
+	}
+}
+
+/* Containers that outlived their pod's outer container: those of this boot. */
+static void kill_children(struct pod *pod)
+{
+	autostrv names = NULL;
+
+	if (hierarchy_children(pod->podfd, HIERARCHY_CONTAINERS, &names, NULL) < 0)
+		return;
+	for (size_t i = 0; names[i]; i++) {
+		cleanup(attachment_done) struct attachment attachment = {};
+		autoclose int childfd = -1;
+
+		if (hierarchy_open_child(pod->podfd, names[i], false, &childfd, NULL) == 0 &&
+			attachment_load(childfd, &attachment, NULL) == 0 &&
+			strcmp(attachment.boot_id, pod->state.boot_id) == 0)
+			kill_process(&attachment.init);
+	}
+}
+
+void pod_clean(struct pod *pod, bool keep_errors)
+{
+	static const char *const sockets[] = {"outer.sock", "uplink.sock", "control.sock"};
+	char boot_id[PROC_BOOT_ID_SIZE];
+
+	/* Start times of another boot name nothing. */
+	if (proc_boot_id(boot_id) == 0 && strcmp(boot_id, pod->state.boot_id) == 0) {
+		kill_children(pod);
+		kill_process(&pod->state.uplink);
+		kill_process(&pod->state.outer);
+	}
+	for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++)
+		file_remove(pod->podfd, sockets[i], NULL);
+	remove_children(pod, keep_errors);
+	empty_directory(pod, "ns");
+	empty_directory(pod, "cni");
+	empty_directory(pod, "etc");
+	empty_directory(pod, "locks");
+	pod->state.outer = pod->state.uplink = (struct proc_id){};
+	memset(pod->state.namespaces, 0, sizeof(pod->state.namespaces));
+	free(pod->state.tap);
+	pod->state.tap = NULL;
+}
+
+void pod_gone(struct pod *pod)
+{
+	bool wanted = pod->state.phase == POD_STOPPING;
+	struct err err = {};
+	int r;
+
+	if (!wanted) {
+		fprintf(stderr, "podd: pod %s: the outer container ended\n", pod->path);
+		free(pod->state.error);
+		pod->state.error = strdup("the outer container ended unexpectedly");
+	}
+	pod->uplink_exit = sd_event_source_disable_unref(pod->uplink_exit);
+	pod_clean(pod, true);
+	pod->state.podd = (struct proc_id){};
+	r = pod_set_phase(pod, wanted ? POD_STOPPED : POD_FAILED, &err);
+	if (r < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
+	events_send(pod, wanted ? "stopped" : "failed", NULL);
+	if (pod->stop_done)
+		pod->stop_done(pod->stop_userdata, 0);
+	server_flush(pod->server);
+	sd_event_exit(pod->event, wanted ? 0 : 1);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The pod's directory, lock and record: see pod.h. */
+
+#include "pod.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "children.h"
+#include "cleanup.h"
+#include "file.h"
+#include "hierarchy.h"
+#include "resolv.h"
+#include "server.h"
+#include "text.h"
+
+int pod_open(struct pod *pod, const char *root, const char *path, struct err *err)
+{
+	int r;
+
+	memset(pod, 0, sizeof(*pod));
+	pod->rootfd = pod->podfd = pod->lockfd = pod->outer = pod->tap = pod->uplink = -1;
+	r = name_check_path(path, err);
+	if (r < 0)
+		return r;
+	text_copy(pod->path, sizeof(pod->path), path);
+	r = hierarchy_root(root, &pod->root, err);
+	if (r == 0)
+		r = hierarchy_open_root(pod->root, false, &pod->rootfd, err);
+	if (r == 0)
+		r = hierarchy_open_pod(pod->rootfd, path, &pod->podfd, err);
+	if (r == 0)
+		r = pod_spec_load(pod->podfd, &pod->spec, err);
+	if (r == 0)
+		r = pod_state_load(pod->podfd, &pod->state, err);
+	if (r < 0)
+		return r;
+	r = file_lock(pod->podfd, "lock", 0, &pod->lockfd, err);
+	if (r == -EWOULDBLOCK)
+		return err_set(err, -EBUSY, "pod '%s' has a supervisor already", path);
+	return r;
+}
+
+void pod_close(struct pod *pod)
+{
+	resolv_free(pod->resolv);
+	children_free(pod->children);
+	server_free(pod->server);
+	sd_event_source_disable_unref(pod->outer_exit);
+	sd_event_source_disable_unref(pod->uplink_exit);
+	sd_event_source_disable_unref(pod->uplink_reply);
+	sd_event_source_disable_unref(pod->uplink_restart);
+	sd_event_source_disable_unref(pod->stop_timer);
+	sd_event_unref(pod->event);
+	cleanup_close(&pod->outer);
+	cleanup_close(&pod->tap);
+	cleanup_close(&pod->uplink);
+	cleanup_close(&pod->lockfd);
+	cleanup_close(&pod->podfd);
+	cleanup_close(&pod->rootfd);
+	pod_spec_done(&pod->spec);
+	pod_state_done(&pod->state);
+	free(pod->root);
+}
+
+int pod_set_phase(struct pod *pod, enum pod_phase phase, struct err *err)
+{
+	pod->state.phase = phase;
+	record_time_now(pod->state.since);
+	return pod_state_save(pod->podfd, &pod->state, err);
+}
+
+void pod_warn(struct pod *pod, const char *format, ...)
+{
+	char text[ERR_MSG_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	fprintf(stderr, "podd: pod %s: warning: %s\n", pod->path, text);
+	if (strv_length(pod->state.warnings) < RECORD_WARNINGS_MAX &&
+		!strv_contains(pod->state.warnings, text))
+		strv_add(&pod->state.warnings, text);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * One pod, as its supervisor holds it. The parts have owners of their own: children.c, events.c,
+ * server.c, resolv.c; this is what they meet at.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "err.h"
+#include "record.h"
+
+struct children;
+struct resolv;
+struct server;
+
+struct pod {
+	sd_event *event;
+	char *root;          /* absolute path of the hierarchy */
+	char path[NAME_PATH_SIZE];
+	int rootfd;
+	int podfd;
+	int lockfd;          /* held as long as podd lives: one podd for each pod */
+	struct pod_spec spec;
+	struct pod_state state;
+
+	int outer;           /* seqpacket to podd-outer; asked only while the pod starts */
+	int tap;             /* a copy of the tap's fd, for the next uplink; -1: none */
+	int uplink;          /* seqpacket to podd-uplink, or -1 */
+	sd_event_source *outer_exit;
+	sd_event_source *uplink_exit;
+	sd_event_source *uplink_reply;
+	sd_event_source *uplink_restart;
+	unsigned uplink_restarts;
+
+	struct children *children;
+	struct resolv *resolv;
+	struct server *server;
+
+	void (*stop_done)(void *userdata, int result);
+	void *stop_userdata;
+	sd_event_source *stop_timer;
+};
+
+/* Opens the pod's directory and takes its lock. Return: 0, -ENOENT, -EBUSY when another podd has
+ * it, -errno. */
+int pod_open(struct pod *pod, const char *root, const char *path, struct err *err);
+void pod_close(struct pod *pod);
+
+/* Writes the record of the state, with the phase and its time. */
+int pod_set_phase(struct pod *pod, enum pod_phase phase, struct err *err);
+/* Adds a warning to the state, once. */
+void pod_warn(struct pod *pod, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- pod-start.c ---- */
+
+/* Makes the pod run: adopts what is there of it, or cleans up what is left and starts it anew.
+ * Blocks, with deadlines: nothing is served yet. On failure nothing is left but the record. */
+int pod_start(struct pod *pod, struct err *err);
+
+/* Watches the pod's processes and the host's resolv.conf from the event loop. */
+int pod_watch(struct pod *pod, struct err *err);
+
+/* Rewrites etc/resolv.conf; *ret_text gets what libslirp shall read (allocated), may be NULL. */
+int pod_write_resolv(struct pod *pod, char **ret_text, struct err *err);
+
+/* ---- pod-processes.c ---- */
+
+/* Starts podd-outer in new namespaces with the mappings of pod->state. */
+int pod_spawn_outer(struct pod *pod, struct err *err);
+/* Starts podd-uplink, which then waits for pod_send_config(). */
+int pod_spawn_uplink(struct pod *pod, struct err *err);
+/* Sends the configuration with the tap, and the nameservers; pod_await_uplink() has the answer. */
+int pod_send_config(struct pod *pod, const char *nameservers, struct err *err);
+int pod_send_resolv(struct pod *pod, const char *nameservers, struct err *err);
+/* Receives one answer; blocks at most as long as the socket's time-out. */
+int pod_await_uplink(struct pod *pod, struct err *err);
+
+/* One request to podd-outer and its answer. *ret_fd (may be NULL) is the fd that came, or -1; the
+ * text of a warning goes into the state. */
+struct outer_request;
+int pod_ask_outer(struct pod *pod, const struct outer_request *request, int *ret_fd,
+	struct err *err);
+
+/* ---- pod-stop.c ---- */
+
+/* Ends the children (SIGTERM, after @timeout_s SIGKILL), then the pod; @done is called once, with
+ * 0 or -errno. Return: 0, -EALREADY when it stops already. */
+int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, int result),
+	void *userdata);
+
+/* Called by children.c when one is detached: the stop may go on. */
+void pod_stop_continue(struct pod *pod);
+
+/* The outer container is gone: removes everything that was the pod's and leaves the loop. */
+void pod_gone(struct pod *pod);
+
+/* Kills what is left of the pod's processes, removes links, sockets, leases and the records of its
+ * children (with @keep_errors all but what hooks said of failures). */
+void pod_clean(struct pod *pod, bool keep_errors);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The uplink's control connection.
+ *
+ *   connected --end, error or nonsense--> listening --accept, right uid--> connected
+ *
+ * While there is a connection the listening socket is left alone: a new podd waits in its
+ * backlog until the old one's connection is gone, which the kernel sees to when the old one died.
+ * The peer is trusted (it is podd, of the same user), so a message that is no request is a bug:
+ * the connection is dropped, and podd connects again. It owns both sockets.
+ */
+
+#include "uplink-control.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "fd.h"
+#include "text.h"
+
+struct uplink_control {
+	int connection; /* -1: listening */
+	int listener;
+	uid_t uid;
+	sd_event *event;
+	sd_event_source *connection_source;
+	sd_event_source *listener_source;
+	uplink_control_serve serve;
+	void *opaque;
+	struct uplink_request request;
+};
+
+/* Only the wait for the next one changes: an error here leaves the old state. */
+static int listen_again(struct uplink_control *control)
+{
+	control->connection_source = sd_event_source_disable_unref(control->connection_source);
+	if (control->connection >= 0)
+		close(take_fd(&control->connection));
+	return sd_event_source_set_enabled(control->listener_source, SD_EVENT_ON);
+}
+
+/* Return: 1 with a request, 0 at the end, -EAGAIN, -EBADMSG, -errno. */
+static int receive_request(struct uplink_control *control, int *ret_fd)
+{
+	const size_t head = offsetof(struct uplink_request, text);
+	struct uplink_request *request = &control->request;
+	autoclose int fd = -1;
+	size_t n_fds = 0;
+	ssize_t n;
+
+	n = fd_receive(control->connection, request, sizeof(*request), &fd, 1, &n_fds);
+	if (n <= 0)
+		return (int)n;
+	if ((size_t)n < head || request->text_length > UPLINK_TEXT_MAX ||
+		(size_t)n != head + request->text_length ||
+		memchr(request->text, '\0', request->text_length))
+		return -EBADMSG;
+	*ret_fd = take_fd(&fd);
+	return 1;
+}
+
+static int on_connection(sd_event_source *source, int socket, uint32_t revents, void *opaque)
+{
+	struct uplink_control *control = opaque;
+	struct uplink_reply reply = {};
+	struct err err = {};
+	autoclose int fd = -1;
+	int r;
+
+	r = receive_request(control, &fd);
+	if (r == -EAGAIN)
+		return 0;
+	if (r == -EBADMSG)
+		fprintf(stderr, "podd-uplink: podd sent a message that is no request\n");
+	if (r <= 0)
+		return listen_again(control);
+	reply.result = control->serve(&control->request, &fd, &reply.stats, control->opaque, &err);
+	if (reply.result < 0) {
+		(void)text_sanitize(reply.text, sizeof(reply.text), err.msg);
+		fprintf(stderr, "podd-uplink: %s\n", err.msg);
+	}
+	/* A peer that does not read its replies is as good as gone. */
+	if (fd_send(control->connection, &reply, sizeof(reply), NULL, 0) < 0)
+		return listen_again(control);
+	return 0;
+}
+
+static int serve_connection(struct uplink_control *control, int connection)
+{
+	int r;
+
+	r = sd_event_add_io(control->event, &control->connection_source, connection, EPOLLIN,
+		on_connection, control);
+	if (r < 0)
+		return r;
+	control->connection = connection;
+	return sd_event_source_set_enabled(control->listener_source, SD_EVENT_OFF);
+}
+
+static int on_listener(sd_event_source *source, int socket, uint32_t revents, void *opaque)
+{
+	struct uplink_control *control = opaque;
+	autoclose int connection = accept4(socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	pid_t pid;
+	uid_t uid;
+	int r;
+
+	if (connection < 0)
+		return 0; /* It went again, or there is no fd left: the next event tries again. */
+	if (fd_peer(connection, &pid, &uid) < 0 || uid != control->uid) {
+		fprintf(stderr, "podd-uplink: refused a control connection of another user\n");
+		return 0;
+	}
+	r = serve_connection(control, connection);
+	if (r >= 0)
+		(void)take_fd(&connection);
+	return r;
+}
+
+int uplink_control_new(sd_event *event, int connection, int listener, uid_t uid,
+	uplink_control_serve serve, void *opaque, struct uplink_control **ret, struct err *err)
+{
+	autoptr(uplink_control) control = calloc(1, sizeof(*control));
+	int r;
+
+	if (!control)
+		return err_oom(err);
+	control->connection = -1;
+	control->listener = -1;
+	control->uid = uid;
+	control->serve = serve;
+	control->opaque = opaque;
+	control->event = sd_event_ref(event);
+	r = fd_set_nonblock(connection);
+	if (r == 0)
+		r = fd_set_nonblock(listener);
+	if (r == 0)
+		r = sd_event_add_io(event, &control->listener_source, listener, EPOLLIN,
+			on_listener, control);
+	if (r >= 0)
+		r = serve_connection(control, connection);
+	if (r < 0) {
+		control->connection = -1;
+		return err_set(err, r, "cannot serve the control socket: %s", strerror(-r));
+	}
+	control->listener = listener;
+	*ret = take_ptr(control);
+	return 0;
+}
+
+void uplink_control_free(struct uplink_control *control)
+{
+	if (!control)
+		return;
+	sd_event_source_disable_unref(control->connection_source);
+	sd_event_source_disable_unref(control->listener_source);
+	if (control->connection >= 0)
+		close(control->connection);
+	if (control->listener >= 0)
+		close(control->listener);
+	sd_event_unref(control->event);
+	free(control);
+}

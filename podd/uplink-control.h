@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The uplink's side of uplink.h: one connection to podd at a time, one reply a request.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "cleanup.h"
+#include "err.h"
+#include "uplink.h"
+
+/* Carries out one request. Its shape was checked: text is text_length bytes without a NUL. @fd is
+ * what came with it, or -1; whoever keeps it sets it to -1. *stats is for the reply.
+ * Return: 0 or -errno with the message. */
+typedef int (*uplink_control_serve)(const struct uplink_request *request, int *fd,
+	struct uplink_stats *stats, void *opaque, struct err *err);
+
+struct uplink_control;
+
+/* Serves @connection now, and one after the other those that @listener accepts once it ended, if
+ * they come from @uid. Both are taken over. */
+int uplink_control_new(sd_event *event, int connection, int listener, uid_t uid,
+	uplink_control_serve serve, void *opaque, struct uplink_control **ret, struct err *err);
+void uplink_control_free(struct uplink_control *control);
+CLEANUP_DEFINE(uplink_control, uplink_control_free)

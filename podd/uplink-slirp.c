@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The data path of the uplink: libslirp between the pod's tap and the host's sockets.
+ *
+ * A turn of the loop:
+ *
+ *   1. take up to BATCH_FRAMES from the tap, one read(2) each, straight into libslirp, which
+ *      sends payload and acknowledgement at once. An acknowledgement that is written to the tap
+ *      makes the pod's kernel put the next segments into the tap before write(2) returns, so the
+ *      next read mostly finds a frame and a bulk sender costs no poll(2);
+ *   2. let libslirp say which sockets it waits for and until when;
+ *   3. poll(2) these, the tap, and the event loop's own fd;
+ *   4. let libslirp read and write the sockets that are ready;
+ *   5. run sd-event, but only if its fd is readable or a timer was changed: a packet costs no
+ *      system call of sd-event's.
+ *
+ * The tap is read only when poll(2) said so or when frames were written to it since it was last
+ * empty: otherwise nothing new can be there that is worth a system call.
+ *
+ * A frame that the tap does not take is dropped and counted. Holding one back would only help
+ * when the tap is full, and a tap is not: the kernel handles a written frame before write(2)
+ * returns. What fails is memory or an interface that is down, and TCP sends again anyway.
+ *
+ * Everything from the tap is hostile: it is the pod's root who writes it. This file looks at
+ * addresses only (frame_is_for_loopback()); parsing is libslirp's business. It owns the tap's fd.
+ * It must not allocate for a packet, block outside poll(2), or touch files.
+ */
+
+#include "uplink-slirp.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <linux/if_tun.h>
+#include <poll.h>
+#include <slirp/libslirp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+#include "fd.h"
+#include "text.h"
+#include "trim.h"
+
+#define MTU_MIN 1280
+#define MTU_MAX 65520
+
+/* Frames that are taken from the tap before the sockets get their turn: enough to make polling
+ * free, few enough that a bulk sender delays the others by no more than a few milliseconds. */
+#define BATCH_FRAMES 32
+/* With an 802.1Q tag. libslirp drops those, but they must not be truncated into something else. */
+#define FRAME_MAX (MTU_MAX + ETH_HLEN + 4)
+
+/* After this long without a packet, memory that the last ones needed is given back. */
+#define LULL_MS 5000
+
+/* Messages about the pod's misbehaviour: so many at most within the interval. */
+#define GUEST_ERRORS_MAX 10
+#define GUEST_ERRORS_INTERVAL_NS (60 * 1000000000LL)
+#define GUEST_ERROR_SIZE 256
+
+/* Places in the poll set; libslirp's follow. */
+enum { POLL_EVENT, POLL_TAP, POLL_SOCKETS };
+#define POLL_GROW 64
+
+#define TIMER_ACCURACY_US 10000
+
+struct uplink_slirp {
+	Slirp *slirp;
+	sd_event *event;
+	int tap;
+	bool host_loopback;
+	bool timers_changed; /* sd-event must be run before the next wait */
+	bool tap_ready;      /* the tap may have a frame */
+	bool worked;         /* packets went since memory was last given back */
+	size_t n_registered; /* sockets that libslirp has */
+	size_t n_fds;
+	size_t fds_size;
+	struct pollfd *fds;
+	struct uplink_stats stats;
+	struct {
+		int64_t since;
+		unsigned written;
+		unsigned held_back;
+	} guest_errors;
+	uint8_t frame[FRAME_MAX];
+};
+
+struct timer {
+	struct uplink_slirp *uplink;
+	sd_event_source *source;
+	SlirpTimerId id;
+	SlirpTimerCb callback; /* NULL: slirp_handle_timer() with @id */
+	void *opaque;
+};
+
+/* ---- what libslirp calls ---- */
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+static int64_t on_clock_get_ns(void *opaque)
+{
+	return now_ns();
+}
+
+/* libslirp logs every error that it is told, so it is told none: dropping is no error to it. */
+static ssize_t on_send_packet(const void *data, size_t length, void *opaque)
+{
+	struct uplink_slirp *uplink = opaque;
+	ssize_t n;
+
+	do {
+		n = write(uplink->tap, data, length);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0) {
+		uplink->stats.dropped_out++;
+		return (ssize_t)length;
+	}
+	uplink->stats.frames_out++;
+	uplink->stats.bytes_out += length;
+	uplink->tap_ready = true;
+	return (ssize_t)length;
+}
+
+static void on_guest_error(const char *message, void *opaque)
+{
+	struct uplink_slirp *uplink = opaque;
+	char text[GUEST_ERROR_SIZE];
+	int64_t now = now_ns();
+
+	if (now - uplink->guest_errors.since >= GUEST_ERRORS_INTERVAL_NS) {
+		if (uplink->guest_errors.held_back > 0)
+			fprintf(stderr, "podd-uplink: %u more messages about the pod's packets\n",
+				uplink->guest_errors.held_back);
+		uplink->guest_errors.since = now;
+		uplink->guest_errors.written = 0;
+		uplink->guest_errors.held_back = 0;
+	}
+	if (uplink->guest_errors.written >= GUEST_ERRORS_MAX) {
+		uplink->guest_errors.held_back++;
+		return;
+	}
+	uplink->guest_errors.written++;
+	fprintf(stderr, "podd-uplink: the pod sent a bad packet: %s\n",
+		text_sanitize(text, sizeof(text), message));
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *opaque)
+{
+	struct timer *timer = opaque;
+
+	timer->uplink->timers_changed = true;
+	if (timer->callback)
+		timer->callback(timer->opaque);
+	else
+		slirp_handle_timer(timer->uplink->slirp, timer->id, timer->opaque);
+	return 0;
+}
+
+static void *timer_new(struct uplink_slirp *uplink, SlirpTimerId id, SlirpTimerCb callback,
+	void *callback_opaque)
+{
+	struct timer *timer = calloc(1, sizeof(*timer));
+
+	/* libslirp has no way to hear of this, and does not check; there is one timer a pod. */
+	if (!timer)
+		abort();
+	timer->uplink = uplink;
+	timer->id = id;
+	timer->callback = callback;
+	timer->opaque = callback_opaque;
+	if (sd_event_add_time(uplink->event, &timer->source, CLOCK_MONOTONIC, UINT64_MAX,
+		    TIMER_ACCURACY_US, on_timer, timer) < 0 ||
+		sd_event_source_set_enabled(timer->source, SD_EVENT_OFF) < 0)
+		abort();
+	return timer;
+}
+
+static void *on_timer_new(SlirpTimerCb callback, void *callback_opaque, void *opaque)
+{
+	return timer_new(opaque, SLIRP_TIMER_NUM, callback, callback_opaque);
+}
+
+static void *on_timer_new_opaque(SlirpTimerId id, void *callback_opaque, void *opaque)
+{
+	return timer_new(opaque, id, NULL, callback_opaque);
+}
+
+static void on_timer_free(void *pointer, void *opaque)
+{
+	struct timer *timer = pointer;
+
+	if (!timer)
+		return;
+	sd_event_source_disable_unref(timer->source);
+	free(timer);
+}
+
+static void on_timer_mod(void *pointer, int64_t expire_ms, void *opaque)
+{
+	struct uplink_slirp *uplink = opaque;
+	struct timer *timer = pointer;
+	uint64_t expire_us = expire_ms > 0 ? (uint64_t)expire_ms * 1000 : 0;
+
+	if (sd_event_source_set_time(timer->source, expire_us) < 0 ||
+		sd_event_source_set_enabled(timer->source, SD_EVENT_ONESHOT) < 0)
+		fprintf(stderr, "podd-uplink: could not set a timer of libslirp's\n");
+	uplink->timers_changed = true;
+}
+
+/* Makes room in the poll set when a socket is born, so that filling the set never allocates. */
+static void on_register_poll_fd(int fd, void *opaque)
+{
+	struct uplink_slirp *uplink = opaque;
+	struct pollfd *fds;
+	size_t size = uplink->fds_size + POLL_GROW;
+
+	uplink->n_registered++;
+	if (uplink->n_registered + POLL_SOCKETS <= uplink->fds_size ||
+		size > UPLINK_SOCKETS_MAX + POLL_SOCKETS + POLL_GROW)
+		return;
+	fds = realloc(uplink->fds, size * sizeof(*fds));
+	if (!fds)
+		return;
+	uplink->fds = fds;
+	uplink->fds_size = size;
+}
+
+static void on_unregister_poll_fd(int fd, void *opaque)
+{
+	struct uplink_slirp *uplink = opaque;
+
+	if (uplink->n_registered > 0)
+		uplink->n_registered--;
+}
+
+/* A buffer has room again. libslirp is asked for its sockets before every wait, which sees it;
+ * a turn that is under way must only not sleep on an older answer, and none does. */
+static void on_notify(void *opaque)
+{
+}
+
+static void on_init_completed(Slirp *slirp, void *opaque)
+{
+	struct uplink_slirp *uplink = opaque;
+
+	uplink->slirp = slirp;
+}
+
+static const SlirpCb callbacks = {
+	.send_packet = on_send_packet,
+	.guest_error = on_guest_error,
+	.clock_get_ns = on_clock_get_ns,
+	.timer_new = on_timer_new,
+	.timer_free = on_timer_free,
+	.timer_mod = on_timer_mod,
+	.register_poll_fd = on_register_poll_fd,
+	.unregister_poll_fd = on_unregister_poll_fd,
+	.notify = on_notify,
+	.init_completed = on_init_completed,
+	.timer_new_opaque = on_timer_new_opaque,
+};
+
+/* ---- start and end ---- */
+
+static int check_config(const struct uplink_config *config, struct err *err)
+{
+	if (config->mtu < MTU_MIN || config->mtu > MTU_MAX)
+		return err_set(err, -EINVAL, "the tap's MTU is %u: it must be %d to %d",
+			config->mtu, MTU_MIN, MTU_MAX);
+	if (config->prefix4 < 8 || config->prefix4 > 30)
+		return err_set(err, -EINVAL, "the IPv4 prefix length is %u: it must be 8 to 30",
+			config->prefix4);
+	if (config->ipv6 && config->prefix6 != 64)
+		return err_set(err, -EINVAL, "the IPv6 prefix length is %u: libslirp needs 64",
+			config->prefix6);
+	return 0;
+}
+
+static SlirpConfig make_config(const struct uplink_config *config)
+{
+	return (SlirpConfig){
+		.version = 4,
+		.in_enabled = true,
+		.vnetwork = config->network4,
+		.vnetmask.s_addr = htonl(UINT32_MAX << (32 - config->prefix4)),
+		.vhost = config->gateway4,
+		.vdhcp_start = config->self4,
+		.vnameserver = config->dns4,
+		.in6_enabled = config->ipv6,
+		.vprefix_addr6 = config->network6,
+		.vprefix_len = (uint8_t)config->prefix6,
+		.vhost6 = config->gateway6,
+		.vnameserver6 = config->dns6,
+		.if_mtu = config->mtu,
+		.if_mru = config->mtu,
+		.disable_host_loopback = !config->host_loopback,
+	};
+}
+
+static int check_tap(int tap, struct err *err)
+{
+	struct ifreq request = {};
+	int r;
+
+	if (ioctl(tap, TUNGETIFF, &request) < 0)
+		return err_errno(err, "what came with the configuration is no tap");
+	if ((request.ifr_flags & (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)) != (IFF_TAP | IFF_NO_PI))
+		return err_set(err, -EBADFD, "the tap must have plain Ethernet frames");
+	r = fd_set_nonblock(tap);
+	if (r < 0)
+		return err_set(err, r, "cannot make the tap non-blocking: %s", strerror(-r));
+	return 0;
+}
+
+int uplink_slirp_new(sd_event *event, int tap, const struct uplink_config *config,
+	struct uplink_slirp **ret, struct err *err)
+{
+	autoptr(uplink_slirp) uplink = NULL;
+	SlirpConfig slirp_config;
+	int r;
+
+	r = check_config(config, err);
+	if (r < 0)
+		return r;
+	r = check_tap(tap, err);
+	if (r < 0)
+		return r;
+	uplink = calloc(1, sizeof(*uplink));
+	if (!uplink)
+		return err_oom(err);
+	uplink->tap = -1;
+	uplink->event = sd_event_ref(event);
+	uplink->host_loopback = config->host_loopback;
+	uplink->fds_size = POLL_GROW;
+	uplink->fds = calloc(uplink->fds_size, sizeof(*uplink->fds));
+	if (!uplink->fds)
+		return err_oom(err);
+	slirp_config = make_config(config);
+	uplink->slirp = slirp_new(&slirp_config, &callbacks, uplink);
+	if (!uplink->slirp)
+		return err_set(err, -EINVAL, "libslirp %s refuses the configuration",
+			slirp_version_string());
+	uplink->tap = tap;
+	uplink->fds[POLL_EVENT] =
+		(struct pollfd){.fd = sd_event_get_fd(event), .events = POLLIN};
+	uplink->fds[POLL_TAP] = (struct pollfd){.fd = tap, .events = POLLIN};
+	uplink->tap_ready = true;
+	uplink->worked = true;
+	*ret = take_ptr(uplink);
+	return 0;
+}
+
+void uplink_slirp_free(struct uplink_slirp *uplink)
+{
+	if (!uplink)
+		return;
+	if (uplink->slirp)
+		slirp_cleanup(uplink->slirp);
+	if (uplink->tap >= 0)
+		close(uplink->tap);
+	sd_event_unref(uplink->event);
+	free(uplink->fds);
+	free(uplink);
+}
+
+void uplink_slirp_stats(const struct uplink_slirp *uplink, struct uplink_stats *ret)
+{
+	*ret = uplink->stats;
+}
+
+/* ---- the loop ---- */
+
+/* True for a destination that would be the host's loopback. libslirp only translates the
+ * gateway's address and connects to any other as it is, so the pod's root could reach 127.0.0.1
+ * with a hand-made frame. To Linux 0.0.0.0 and :: are the loopback as well (ip(7)), and IPv6 has
+ * both worlds again as IPv4-mapped and IPv4-compatible addresses: ten zero bytes begin them all. */
+static bool frame_is_for_loopback(const uint8_t *frame, size_t length)
+{
+	static const uint8_t zeros[10];
+	const uint8_t *packet = frame + ETH_HLEN;
+	uint16_t protocol;
+
+	if (length < ETH_HLEN + 20)
+		return false;
+	protocol = (uint16_t)(frame[12] << 8 | frame[13]);
+	if (protocol == ETHERTYPE_IP)
+		return packet[16] == 127 || packet[16] == 0;
+	return protocol == ETHERTYPE_IPV6 && length >= ETH_HLEN + 40 &&
+	       !memcmp(packet + 24, zeros, sizeof(zeros));
+}
+
+/* Return: 0, UPLINK_SLIRP_GONE, -errno. */
+static int take_frames(struct uplink_slirp *uplink)
+{
+	for (unsigned i = 0; i < BATCH_FRAMES; i++) {
+		ssize_t n = read(uplink->tap, uplink->frame, sizeof(uplink->frame));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			uplink->tap_ready = false;
+			return 0;
+		}
+		if (n < 0)
+			return errno == EBADFD ? UPLINK_SLIRP_GONE : -errno;
+		uplink->stats.frames_in++;
+		uplink->stats.bytes_in += (uint64_t)n;
+		if (uplink->host_loopback || !frame_is_for_loopback(uplink->frame, (size_t)n))
+			slirp_input(uplink->slirp, uplink->frame, (int)n);
+	}
+	return 0;
+}
+
+static_assert(SLIRP_POLL_IN == POLLIN && SLIRP_POLL_ERR == POLLERR && SLIRP_POLL_HUP == POLLHUP,
+	"libslirp's and poll's flags are equal but for OUT and PRI");
+
+static int on_add_poll(int fd, int events, void *opaque)
+{
+	struct uplink_slirp *uplink = opaque;
+	short flags = (short)(events & SLIRP_POLL_IN);
+
+	/* Not polled this time, if there was no memory for more. */
+	if (uplink->n_fds >= uplink->fds_size)
+		return -1;
+	if (events & SLIRP_POLL_OUT)
+		flags |= POLLOUT;
+	if (events & SLIRP_POLL_PRI)
+		flags |= POLLPRI;
+	uplink->fds[uplink->n_fds] = (struct pollfd){.fd = fd, .events = flags};
+	return (int)uplink->n_fds++;
+}
+
+static int on_get_revents(int index, void *opaque)
+{
+	const struct uplink_slirp *uplink = opaque;
+	int revents = uplink->fds[index].revents;
+	int events = revents & (POLLIN | POLLERR | POLLHUP);
+
+	if (revents & POLLOUT)
+		events |= SLIRP_POLL_OUT;
+	if (revents & POLLPRI)
+		events |= SLIRP_POLL_PRI;
+	return events;
+}
+
+static int run_events(struct uplink_slirp *uplink)
+{
+	int r;
+
+	uplink->timers_changed = false;
+	do {
+		r = sd_event_run(uplink->event, 0);
+	} while (r > 0 && sd_event_get_state(uplink->event) != SD_EVENT_FINISHED);
+	return r < 0 ? r : 0;
+}
+
+/* Waits for the sockets, the tap and the event loop. Return: 0 or -errno. */
+static int wait_for_work(struct uplink_slirp *uplink)
+{
+	uint32_t timeout = uplink->worked ? LULL_MS : UINT32_MAX;
+	uint32_t lull = timeout;
+	int n;
+
+	uplink->n_fds = POLL_SOCKETS;
+	slirp_pollfds_fill(uplink->slirp, &timeout, on_add_poll, uplink);
+	n = poll(uplink->fds, uplink->n_fds, timeout > INT_MAX ? -1 : (int)timeout);
+	if (n < 0 && errno != EINTR)
+		return -errno;
+	slirp_pollfds_poll(uplink->slirp, n < 0, on_get_revents, uplink);
+	if (n > 0) {
+		uplink->worked = true;
+	} else if (n == 0 && uplink->worked && timeout == lull) {
+		trim_memory();
+		uplink->worked = false;
+	}
+	return 0;
+}
+
+int uplink_slirp_turn(struct uplink_slirp *uplink)
+{
+	int r;
+
+	if (uplink->tap_ready) {
+		r = take_frames(uplink);
+		if (r != 0)
+			return r;
+	}
+	if (uplink->timers_changed) {
+		r = run_events(uplink);
+		if (r < 0)
+			return r;
+	}
+	r = wait_for_work(uplink);
+	if (r < 0)
+		return r;
+	if (uplink->fds[POLL_TAP].revents & (POLLERR | POLLNVAL))
+		return UPLINK_SLIRP_GONE;
+	if (uplink->fds[POLL_TAP].revents & POLLIN)
+		uplink->tap_ready = true;
+	if (uplink->fds[POLL_EVENT].revents)
+		return run_events(uplink);
+	return 0;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * podd-uplink: the pod's way out to the host's network. It is started by podd, with the fds that
+ * uplink.h names, and outlives it.
+ *
+ *   bare --stage 1 of the sandbox--> waiting --CONFIGURE, stage 2--> carrying --tap gone--> end
+ *
+ * It knows nothing of pods: it gets a tap and addresses, and holds no state but that of the
+ * connections that it carries. All parsing of packets happens here (in libslirp), so everything
+ * here is arranged as if that were broken. It must not open files, start programs or threads, or
+ * read anything before the first stage of its sandbox.
+ */
+
+#include "uplink.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "trim.h"
+#include "uplink-control.h"
+#include "uplink-sandbox.h"
+#include "uplink-slirp.h"
+
+#define EXIT_OURS 125
+#define EXIT_USAGE 2
+
+struct uplink {
+	sd_event *event;
+	struct uplink_slirp *slirp; /* NULL: not configured */
+	bool failed;                /* configured half: to end after the reply */
+};
+
+#ifdef PODD_SANITIZED
+/* The search for leaks at the end needs ptrace(2) and /proc, which the sandbox takes away. */
+const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}
+#endif
+
+static int configure(struct uplink *uplink, const struct uplink_config *config, int *tap,
+	struct err *err)
+{
+	int r;
+
+	if (uplink->slirp)
+		return err_set(err, -EALREADY, "the uplink is configured already");
+	if (*tap < 0)
+		return err_set(err, -EBADF, "the tap's fd did not come with the configuration");
+	r = uplink_slirp_new(uplink->event, *tap, config, &uplink->slirp, err);
+	if (r < 0)
+		return err_wrap(err, r, "cannot start the uplink");
+	(void)take_fd(tap);
+	r = uplink_sandbox_seal(err);
+	if (r < 0) {
+		uplink->failed = true;
+		return err_wrap(err, r, "cannot seal the uplink's sandbox");
+	}
+	trim_memory();
+	return 0;
+}
+
+static int serve(const struct uplink_request *request, int *fd, struct uplink_stats *stats,
+	void *opaque, struct err *err)
+{
+	struct uplink *uplink = opaque;
+
+	switch (request->operation) {
+	case UPLINK_CONFIGURE:
+		return configure(uplink, &request->config, fd, err);
+	case UPLINK_RESOLV:
+		return uplink_sandbox_write_resolv(request->text, request->text_length, err);
+	case UPLINK_STATS:
+		if (uplink->slirp)
+			uplink_slirp_stats(uplink->slirp, stats);
+		return 0;
+	default:
+		return err_set(err, -EOPNOTSUPP, "the uplink knows no operation %u",
+			request->operation);
+	}
+}
+
+static int check_socket(int fd, struct err *err)
+{
+	socklen_t length = sizeof(int);
+	int type;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 || type != SOCK_SEQPACKET)
+		return err_set(err, -EBADF,
+			"fd %d is no SOCK_SEQPACKET socket: this program is started by podd", fd);
+	return 0;
+}
+
+/* Carries packets until the tap is gone. Return: 0 or -errno. */
+static int run(struct uplink *uplink, struct err *err)
+{
+	int r = 0;
+
+	while (r >= 0 && !uplink->slirp)
+		r = sd_event_run(uplink->event, UINT64_MAX);
+	if (r >= 0)
+		r = 0;
+	while (r == 0 && !uplink->failed)
+		r = uplink_slirp_turn(uplink->slirp);
+	if (r < 0)
+		return err_set(err, r, "the event loop ended: %s", strerror(-r));
+	return uplink->failed ? err_set(err, -EPERM, "cannot run without the sandbox") : 0;
+}
+
+static int start(struct uplink *uplink, struct err *err)
+{
+	autoptr(uplink_control) control = NULL;
+	uid_t uid = getuid();
+	int r;
+
+	r = check_socket(UPLINK_FD_CONTROL, err);
+	if (r == 0)
+		r = check_socket(UPLINK_FD_LISTEN, err);
+	if (r < 0)
+		return r;
+	r = uplink_sandbox_enter(UPLINK_FD_LISTEN, err);
+	if (r < 0)
+		return err_wrap(err, r, "cannot enter the uplink's sandbox");
+	r = sd_event_new(&uplink->event);
+	if (r < 0)
+		return err_set(err, r, "cannot make an event loop: %s", strerror(-r));
+	r = uplink_control_new(uplink->event, UPLINK_FD_CONTROL, UPLINK_FD_LISTEN, uid, serve,
+		uplink, &control, err);
+	if (r < 0)
+		return r;
+	return run(uplink, err);
+}
+
+int main(int argc, char **argv)
+{
+	struct uplink uplink = {};
+	struct err err = {};
+	int r;
+
+	if (argc > 1) {
+		fprintf(stderr, "podd-uplink takes no arguments: it is started by podd\n");
+		return EXIT_USAGE;
+	}
+	/* A peer that closed its connection, and a log that is full, are errors of write(2). */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	r = start(&uplink, &err);
+	if (r < 0)
+		fprintf(stderr, "podd-uplink: %s\n", err.msg);
+	uplink_slirp_free(uplink.slirp);
+	sd_event_unref(uplink.event);
+	return r < 0 ? EXIT_OURS : 0;
+}
