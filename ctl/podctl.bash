@@ -64,7 +64,8 @@ _podctl_value()
 
 _podctl_options()
 {
-	podctl "$@" --help 2>/dev/null | sed -n 's/^ .*\(--[a-z0-9-]*\).*/\1/p'
+	podctl "$@" --help 2>/dev/null |
+		sed -n '/^Options:/,/^$/s/^ [^-]*\(-., \)\{0,1\}\(--[a-z0-9-]*\).*/\2/p'
 }
 
 _podctl_operand()

@@ -82,44 +82,44 @@ static int add_children(struct json *object, const struct ctl *ctl, int podfd, c
 	return r;
 }
 
-static int add_state(struct json *object, int podfd, struct err *err)
+static int add_records(struct json *object, int podfd, struct err *err)
 {
+	struct pod_spec spec;
 	struct pod_state state;
 	char *none[] = {NULL};
 	int r;
 
-	r = pod_state_load(podfd, &state, err);
+	r = pod_spec_load(podfd, &spec, err);
 	if (r < 0)
 		return r;
-	json_set_string(object, "phase", pod_phase_name(pod_state_phase_now(&state)));
-	json_set(object, "state",
-		state.phase == POD_CREATED ? json_new_null() : pod_state_to_json(&state));
-	json_set_strv(object, "warnings", state.warnings ? state.warnings : none);
-	pod_state_done(&state);
-	return 0;
+	r = pod_state_load(podfd, &state, err);
+	if (r == 0) {
+		json_set_string(object, "phase", pod_phase_name(pod_state_phase_now(&state)));
+		json_set(object, "spec", pod_spec_to_json(&spec));
+		json_set(object, "state",
+			state.phase == POD_CREATED ? json_new_null() : pod_state_to_json(&state));
+		json_set_strv(object, "warnings", state.warnings ? state.warnings : none);
+		pod_state_done(&state);
+	}
+	pod_spec_done(&spec);
+	return r;
 }
 
 static int inspect_pod(const struct ctl *ctl, const char *path, int podfd, struct json *array,
 	struct err *err)
 {
-	struct json *object = json_new_object();
-	struct pod_spec spec;
+	autoptr(json) object = json_new_object();
 	int r;
 
-	json_append(array, object);
 	json_set_string(object, "path", path);
 	json_set_string(object, "kind", "pod");
-	r = pod_spec_load(podfd, &spec, err);
-	if (r == 0) {
-		r = add_state(object, podfd, err);
-		json_set(object, "spec", pod_spec_to_json(&spec));
-		pod_spec_done(&spec);
-	}
+	r = add_records(object, podfd, err);
 	if (r == 0)
 		r = add_children(object, ctl, podfd, path, err);
 	if (r < 0)
-		json_remove_at(array, json_length(array) - 1);
-	return r;
+		return err_wrap(err, r, "pod %s", path);
+	json_append(array, take_ptr(object));
+	return 0;
 }
 
 static int add_attachment(struct json *object, int childfd, struct err *err)

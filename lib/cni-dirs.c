@@ -68,6 +68,15 @@ int cni_default_plugin_dirs(char ***ret)
 	return r;
 }
 
+/* In a user namespace that does not map the host's root, what is root's shows the overflow uid.
+ * It cannot be told from other unmapped owners there; who owns "/" is taken for root. */
+static bool is_trusted_owner(uid_t uid)
+{
+	struct stat root;
+
+	return uid == 0 || uid == geteuid() || (stat("/", &root) == 0 && uid == root.st_uid);
+}
+
 /* Who may exchange what lies in this directory? In a sticky one above only the entry's owner. */
 static int check_component(const char *path, bool last, struct err *err)
 {
@@ -78,7 +87,7 @@ static int check_component(const char *path, bool last, struct err *err)
 		return err_errno(err, "%s", path);
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, -ENOTDIR, "%s is not a directory", path);
-	if (st.st_uid != 0 && st.st_uid != geteuid())
+	if (!is_trusted_owner(st.st_uid))
 		return err_set(err, -EPERM, "%s belongs to uid %u, not to root or the caller", path,
 			(unsigned)st.st_uid);
 	sticky = !last && (st.st_mode & S_ISVTX);

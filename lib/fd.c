@@ -19,6 +19,7 @@
 #include "cleanup.h"
 
 #define READ_STEP 4096
+#define CONNECT_TIMEOUT_S 2
 
 int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_length)
 {
@@ -235,6 +236,7 @@ int fd_listen_unix(int dirfd, const char *name, int type, int *ret_fd, struct er
 
 int fd_connect_unix(int dirfd, const char *name, int type, int *ret_fd)
 {
+	const struct timeval timeout = {.tv_sec = CONNECT_TIMEOUT_S};
 	autoclose int fd = -1;
 	struct sockaddr_un address;
 	int r;
@@ -245,8 +247,10 @@ int fd_connect_unix(int dirfd, const char *name, int type, int *ret_fd)
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	/* A listener that is stuck, its backlog full, must not hold us up. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return -errno;
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	*ret_fd = take_fd(&fd);
 	return 0;
 }

@@ -41,7 +41,8 @@ ssize_t fd_receive(int socket, void *data, size_t size, int *fds, size_t max_fds
  * SOCK_STREAM or SOCK_SEQPACKET; the socket is non-blocking and close-on-exec. */
 int fd_listen_unix(int dirfd, const char *name, int type, int *ret_fd, struct err *err);
 
-/* Connects to <dirfd>/<name>; the fd blocks. Return: 0, -ENOENT, -ECONNREFUSED or -errno. */
+/* Connects to <dirfd>/<name>, waiting at most two seconds; the fd blocks, sending for at most that
+ * long. Return: 0, -ENOENT, -ECONNREFUSED, -ETIMEDOUT or -errno. */
 int fd_connect_unix(int dirfd, const char *name, int type, int *ret_fd);
 
 /* The peer's credentials as of connect (unix(7), SO_PEERCRED). */

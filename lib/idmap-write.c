@@ -10,10 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -172,4 +176,46 @@ int idmap_write(pid_t pid, const struct idmap *uids, const struct idmap *gids, s
 			first = r;
 	}
 	return first;
+}
+
+static void __attribute__((noreturn)) run_mapped(int wait, int (*function)(void *), void *userdata)
+{
+	char byte;
+
+	if (read(wait, &byte, 1) != 1 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		_exit(EPERM);
+	_exit(-function(userdata) & 0xff);
+}
+
+int idmap_run(const struct idmap *uids, const struct idmap *gids, int (*function)(void *userdata),
+	void *userdata, struct err *err)
+{
+	struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
+	int pipe_fds[2], status = 0, r;
+	pid_t pid;
+
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return err_errno(err, "making a pipe");
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0) {
+		close(pipe_fds[1]);
+		run_mapped(pipe_fds[0], function, userdata);
+	}
+	close(pipe_fds[0]);
+	r = pid < 0 ? err_errno(err, "making a user namespace") : 0;
+	if (r == 0)
+		r = idmap_write(pid, uids, gids, err);
+	if (r == 0 && write(pipe_fds[1], "", 1) != 1)
+		r = err_errno(err, "starting a process in a user namespace");
+	/* Without its byte the child ends by itself. */
+	close(pipe_fds[1]);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (r < 0)
+		return r;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return err_set(err, WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO,
+			"the process in a user namespace failed: %s",
+			WIFEXITED(status) ? strerror(WEXITSTATUS(status)) : "it was killed");
+	return 0;
 }

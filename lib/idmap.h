@@ -55,6 +55,12 @@ int idmap_to_container(const struct idmap *map, uint32_t host, uint32_t *ret);
  * newgidmap(1); for a map of only the caller's own id neither. */
 int idmap_write(pid_t pid, const struct idmap *uids, const struct idmap *gids, struct err *err);
 
+/* Runs @function as root of a new user namespace with these maps, in a child, and waits for it:
+ * for files whose owner only such a root may touch. Return: what @function returns (0 or -errno),
+ * or -errno. */
+int idmap_run(const struct idmap *uids, const struct idmap *gids, int (*function)(void *userdata),
+	void *userdata, struct err *err);
+
 /* [{"container": 0, "host": 1000, "size": 1}, ...] in our records. */
 struct json *idmap_to_json(const struct idmap *map);
 int idmap_from_json(const struct json *array, struct idmap *ret, struct err *err);

@@ -8,6 +8,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+/* Before the names that they declare are poisoned. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #pragma GCC poison atoi atol strtol strcpy strcat sprintf vsprintf gets
 

@@ -110,27 +110,40 @@ int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, i
 	return r < 0 ? r : 0;
 }
 
-static void remove_entry(struct pod *pod, const char *directory, const char *name)
-{
-	autoclose int dir = -1;
-	struct err err = {};
+struct emptying {
+	int dir;
+	struct err *err;
+};
 
-	if (file_open_dir(pod->podfd, directory, &dir, NULL) < 0)
-		return;
-	if (file_remove_tree(dir, name, &err) < 0)
-		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
+static int empty(void *userdata)
+{
+	const struct emptying *emptying = userdata;
+	autostrv names = NULL;
+	int r;
+
+	r = file_list(emptying->dir, HIERARCHY_CHILDREN_MAX, &names, emptying->err);
+	for (size_t i = 0; r == 0 && names[i]; i++)
+		r = file_remove_tree(emptying->dir, names[i], emptying->err);
+	return r;
 }
 
+/* What plugins wrote belongs to the pod's root, who may be another than the pod's owner: then it
+ * is removed as that root. */
 static void empty_directory(struct pod *pod, const char *directory)
 {
+	struct err err = {};
 	autoclose int dir = -1;
-	autostrv names = NULL;
+	struct emptying emptying = {.err = &err};
+	int r;
 
-	if (file_open_dir(pod->podfd, directory, &dir, NULL) < 0 ||
-		file_list(dir, HIERARCHY_CHILDREN_MAX, &names, NULL) < 0)
-		return;
-	for (size_t i = 0; names[i]; i++)
-		remove_entry(pod, directory, names[i]);
+	r = file_open_dir(pod->podfd, directory, &dir, &err);
+	emptying.dir = dir;
+	if (r == 0)
+		r = empty(&emptying);
+	if ((r == -EACCES || r == -EPERM) && pod->state.uids.n > 0)
+		r = idmap_run(&pod->state.uids, &pod->state.gids, empty, &emptying, &err);
+	if (r < 0)
+		fprintf(stderr, "podd: pod %s: emptying %s: %s\n", pod->path, directory, err.msg);
 }
 
 /* The records of containers: without the pod's namespaces there is nothing to detach from. What a

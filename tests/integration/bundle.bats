@@ -92,8 +92,8 @@ config() { json "$dir/config.json" "$@"; }
 		{"linux": 5}|linux
 		{"linux": {"namespaces": {}}}|namespaces
 		{"linux": {}, "linux": {}}|duplicate|twice|linux
-		not json|line 1
-		{"linux": {}|line 1|end
+		not json|:1:
+		{"linux": {}|:1:|end
 	END
 	equal "$(ls "$dir")" "$(printf 'config.json\nio')"
 }

@@ -25,8 +25,7 @@ setup_file() {
 
 teardown_file() {
 	for pid_file in "$BATS_FILE_TMPDIR"/dns-*.pid; do
-		kill "$(<"$pid_file")"
-		timeout 5 pidwait -F "$pid_file" || true
+		end_process TERM "$(<"$pid_file")"
 	done
 	stop_listener 8080
 	stop_listener 8080

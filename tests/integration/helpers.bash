@@ -73,6 +73,19 @@ valid() { # schema file...
 	"$TOOL" validate "$SCHEMAS/$schema.schema.json" "$@"
 }
 
+# end_process SIGNAL PID...: signals and waits for their ends, by pidfd.
+end_process() {
+	local signal=$1 pid file
+	shift
+	file=$(mktemp)
+	kill "-$signal" "$@"
+	for pid in "$@"; do
+		echo "$pid" >"$file"
+		timeout 5 pidwait -F "$file" || true
+	done
+	rm "$file"
+}
+
 # ---- pods ----
 
 pod_dir() { printf '%s/%s' "$PODD_ROOT" "${1//\///children/}"; }
@@ -188,7 +201,7 @@ make_bundle() {
 	shift
 	mkdir -p "$dir/io"
 	[ -p "$dir/io/up" ] || mkfifo "$dir/io/up" "$dir/io/end"
-	args=$(printf '%s\0' "$@" | jq -Rs 'split("\u0000")[:-1]')
+	args=$(jq -n --args '$ARGS.positional' -- "$@")
 	jq --argjson args "$args" --arg rootfs "$BATS_FILE_TMPDIR/rootfs" --arg io "$dir/io" '
 		.process.args = $args | .root = {path: $rootfs, readonly: true} |
 		.mounts += [{destination: "/io", source: $io, type: "bind", options: ["bind"]}]
@@ -242,7 +255,7 @@ end_child() { # runtime pod name dir
 
 # serve RUNTIME POD NAME [bundle options]: a server as a child, in $BATS_TEST_TMPDIR/NAME.
 serve() {
-	local dir=$BATS_TEST_TMPDIR/$3 engine=$1 pod=$2 name=$3
+	local dir=${BATS_TEST_TMPDIR:-$BATS_FILE_TMPDIR}/$3 engine=$1 pod=$2 name=$3
 	shift 3
 	make_bundle "$dir" sh -c "$SERVER"
 	podctl bundle --name "$name" --hostname "$name" "$@" "$pod" "$dir" >/dev/null
@@ -251,7 +264,7 @@ serve() {
 
 # run_child RUNTIME POD NAME SCRIPT [bundle options]: in the foreground; prints what it prints.
 run_child() {
-	local engine=$1 pod=$2 name=$3 script=$4 dir=$BATS_TEST_TMPDIR/$3
+	local engine=$1 pod=$2 name=$3 script=$4 dir=${BATS_TEST_TMPDIR:-$BATS_FILE_TMPDIR}/$3
 	shift 4
 	make_bundle "$dir" sh -c "$script"
 	podctl bundle --name "$name" "$@" "$pod" "$dir" >/dev/null
@@ -269,10 +282,7 @@ start_web() { # address port
 stop_listener() {
 	local pid
 	pid=$(ss -Hltunp "sport = :$1" | sed -n 's/.*pid=\([0-9]*\).*/\1/p' | head -n 1)
-	[ -n "$pid" ] || return 0
-	echo "$pid" >"$BATS_FILE_TMPDIR/listener.pid"
-	kill "$pid"
-	timeout 5 pidwait -F "$BATS_FILE_TMPDIR/listener.pid" || true
+	[ -z "$pid" ] || end_process TERM "$pid"
 }
 
 # ---- CNI configurations and plugins ----

@@ -47,16 +47,6 @@ gone_within_a_second() {
 	wait "$watch_job" || fail "$line"
 }
 
-end_pid() { # signal pid...
-	local signal=$1 pid
-	shift
-	kill "-$signal" "$@"
-	for pid in "$@"; do
-		echo "$pid" >"$BATS_TEST_TMPDIR/pid"
-		timeout 5 pidwait -F "$BATS_TEST_TMPDIR/pid" || true
-	done
-}
-
 init_of() { json "$(attachment net0 "$1")" .init.pid; }
 
 @test "a container that is killed is detached within a second, without poststop" {
@@ -118,7 +108,7 @@ init_of() { json "$(attachment net0 "$1")" .init.pid; }
 	serve crun net0 beta
 	outer=$(pod_process net0 outer)
 	uplink=$(pod_process net0 uplink)
-	end_pid KILL "$(pod_process net0 podd)"
+	end_process KILL "$(pod_process net0 podd)"
 	# Nothing of the pod is disturbed.
 	check 0 'I am alpha' fetch net0 "$(child_ip net0 alpha)"
 	check 0 '' podctl start net0
@@ -134,8 +124,8 @@ init_of() { json "$(attachment net0 "$1")" .init.pid; }
 
 @test "a container that ended while podd was dead is detached by the next podd" {
 	serve crun net0 alpha
-	end_pid KILL "$(pod_process net0 podd)"
-	end_pid KILL "$(init_of alpha)"
+	end_process KILL "$(pod_process net0 podd)"
+	end_process KILL "$(init_of alpha)"
 	[ -e "$(attachment net0 alpha)" ]
 	podctl start net0
 	if [ -e "$(attachment net0 alpha)" ]; then
@@ -146,7 +136,7 @@ init_of() { json "$(attachment net0 "$1")" .init.pid; }
 }
 
 @test "a container that started while podd was dead is watched by the next one" {
-	end_pid KILL "$(pod_process net0 podd)"
+	end_process KILL "$(pod_process net0 podd)"
 	serve crun net0 alpha
 	podctl start net0
 	watch_record alpha
@@ -165,7 +155,7 @@ init_of() { json "$(attachment net0 "$1")" .init.pid; }
 	running=$!
 	# Opening returns when the plugin has opened the other end: ADD is going on.
 	exec {gate}<"$BATS_TEST_TMPDIR/gate"
-	end_pid KILL "$(pod_process net0 podd)"
+	end_process KILL "$(pod_process net0 podd)"
 	cat <&"$gate" >/dev/null
 	exec {gate}<&-
 	cat "$BATS_TEST_TMPDIR/box/io/up"
@@ -205,7 +195,7 @@ init_of() { json "$(attachment net0 "$1")" .init.pid; }
 	events_pid=$EVENTS_PID
 	exec {events}<&"${EVENTS[0]}"
 	read -r -t 5 line <&"$events"
-	end_pid KILL "$(pod_process net0 uplink)"
+	end_process KILL "$(pod_process net0 uplink)"
 	while read -r -t 10 line <&"$events"; do
 		[[ $line != *uplink* ]] || break
 	done
@@ -219,7 +209,7 @@ init_of() { json "$(attachment net0 "$1")" .init.pid; }
 	podctl start short
 	podd=$(pod_process short podd)
 	serve crun short box
-	end_pid KILL "$(pod_process short outer)"
+	end_process KILL "$(pod_process short outer)"
 	echo "$podd" >"$BATS_TEST_TMPDIR/pid"
 	timeout 10 pidwait -F "$BATS_TEST_TMPDIR/pid" || true
 	[ ! -e "/proc/$podd" ]
@@ -303,7 +293,7 @@ init_of() { json "$(attachment net0 "$1")" .init.pid; }
 		[ $((i % 2)) = 0 ] && engine=runc || engine=crun
 		case $((i % 3)) in
 		0) end_child "$engine" net0 "c$i" "$BATS_TEST_TMPDIR/c$i" & ;;
-		1) { end_pid KILL "$(init_of "c$i")"; $engine delete "net0.c$i"; } & ;;
+		1) { end_process KILL "$(init_of "c$i")"; $engine delete "net0.c$i"; } & ;;
 		2) $engine delete -f "net0.c$i" & ;;
 		esac
 		pids+=($!)
