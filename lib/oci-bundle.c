@@ -173,6 +173,25 @@ static void set_shared_namespace(
 		set_namespace(editor, namespaces, type, NULL);
 }
 
+/* The pod may have the host's network, which nobody in the pod's user namespace may enter: a
+ * container has it by having no entry for it. */
+static void set_network(const struct editor *editor, struct json *namespaces)
+{
+	size_t i = 0;
+
+	if (!editor->bundle->host_net) {
+		set_namespace(editor, namespaces, "network",
+			editor->bundle->share_net ? "net" : NULL);
+		return;
+	}
+	while (i < json_length(namespaces)) {
+		if (text_equal(json_string(json_get(json_at(namespaces, i), "type")), "network"))
+			json_remove_at(namespaces, i);
+		else
+			i++;
+	}
+}
+
 static int edit_namespaces(const struct editor *editor)
 {
 	const char *field = "linux.namespaces", *type;
@@ -192,7 +211,7 @@ static int edit_namespaces(const struct editor *editor)
 			SOURCE ": %s has no entry of type \"mount\", which a child of a pod needs",
 			field);
 	set_namespace(editor, array, "user", "user");
-	set_namespace(editor, array, "network", editor->bundle->share_net ? "net" : NULL);
+	set_network(editor, array);
 	set_shared_namespace(editor, array, "ipc", editor->bundle->share_ipc);
 	set_shared_namespace(editor, array, "uts", editor->bundle->share_uts);
 	return 0;

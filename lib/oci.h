@@ -63,6 +63,7 @@ struct oci_bundle {
 	const char *pod_dir;           /* absolute */
 	const char *hook;              /* absolute path of podd-hook */
 	bool share_net;                /* join the pod's netns, instead of an own one */
+	bool host_net;                 /* with share_net: the pod's network is the host's */
 	bool share_ipc;
 	bool share_uts;
 	char *const *networks;         /* as given to --network, may be NULL */

@@ -110,10 +110,7 @@ static int link_namespaces(struct pod *pod, struct err *err)
 
 		snprintf(target, sizeof(target), "/proc/%d/ns/%s", (int)pod->state.outer.pid, name);
 		unlinkat(dir, name, 0);
-		/* The host's network is one to share, too. */
-		if (pod->state.namespaces[i].inode == 0 && i != NS_NET)
-			continue;
-		if (symlinkat(target, dir, name) < 0)
+		if (pod->state.namespaces[i].inode != 0 && symlinkat(target, dir, name) < 0)
 			r = err_errno(err, "linking the pod's %s namespace", name);
 	}
 	return r;

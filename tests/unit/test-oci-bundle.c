@@ -215,6 +215,19 @@ static void test_share_and_back(void **state)
 	assert_null(json_get(json_get(config, "annotations"), "io.podd.networks"));
 }
 
+static void test_host_net(void **state)
+{
+	autoptr(json) config = parse(MINIMAL);
+	struct oci_bundle bundle = bundle_of("net0");
+
+	bundle.share_net = bundle.host_net = true;
+	apply(config, &bundle);
+	assert_string_equal(namespace_path(config, "network"), "none");
+	bundle.host_net = false;
+	apply(config, &bundle);
+	assert_string_equal(namespace_path(config, "network"), POD_DIR "/ns/net");
+}
+
 /* A bundle moves to another pod, in another root. */
 static void test_other_pod(void **state)
 {
@@ -337,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_foreign_fields_stay),
 		cmocka_unit_test(test_null_sections),
 		cmocka_unit_test(test_share_and_back),
+		cmocka_unit_test(test_host_net),
 		cmocka_unit_test(test_other_pod),
 		cmocka_unit_test(test_own_hooks_never_doubled),
 		cmocka_unit_test(test_devpts_gid),
