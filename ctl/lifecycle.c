@@ -6,6 +6,7 @@
  */
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,9 +58,17 @@ static int load_state(struct held_pod *pod, struct err *err)
 	return 0;
 }
 
+/* Waits for the end of a supervisor that has no more to do. */
+static int await_podd(const struct held_pod *pod)
+{
+	autoclose int pidfd = -1;
+
+	return proc_open(&pod->state.podd, &pidfd) < 0 ? 0 : proc_wait(pidfd, EXIT_TIMEOUT_MS);
+}
+
+/* Opens a pod, takes its lock, and loads its state as it is when nothing is under way. */
 static int hold_pod(const struct ctl *ctl, const char *path, struct held_pod *pod, struct err *err)
 {
-	struct pod_spec spec;
 	int r;
 
 	r = ctl_open_pod(ctl, path, &pod->podfd, err);
@@ -71,11 +80,12 @@ static int hold_pod(const struct ctl *ctl, const char *path, struct held_pod *po
 	if (r < 0)
 		return err_wrap(err, r, "pod %s", path);
 	/* Who held the lock before may have removed the pod. */
-	r = pod_spec_load(pod->podfd, &spec, err);
-	if (r == -ENOENT)
-		return err_set(err, r, "there is no pod '%s' (podctl ps lists the pods)", path);
-	if (r == 0) {
-		pod_spec_done(&spec);
+	if (faccessat(pod->podfd, RECORD_POD, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_set(err, -ENOENT, "there is no pod '%s' (podctl ps lists the pods)", path);
+	r = load_state(pod, err);
+	/* A supervisor whose outer container has ended cleans up, and ends. */
+	if (r == 0 && pod->phase == POD_FAILED && proc_alive(&pod->state.podd)) {
+		await_podd(pod);
 		r = load_state(pod, err);
 	}
 	return r < 0 ? err_wrap(err, r, "pod %s", path) : 0;
@@ -110,40 +120,66 @@ int lifecycle_start(const struct ctl *ctl, const char *path, struct err *err)
 	return r < 0 ? r : ensure_podd(ctl, path, &pod, err);
 }
 
-/* True when there is nothing left that would have to be stopped. Processes that were recorded
- * before the machine's last start are gone, whoever has their pids now. */
-static bool has_ended(const struct held_pod *pod)
+/* Processes that were recorded before the machine's last start are gone, whoever has their pids
+ * now. */
+static bool is_of_this_boot(const struct held_pod *pod)
 {
 	char boot_id[PROC_BOOT_ID_SIZE];
 
-	if (proc_boot_id(boot_id) == 0 && strcmp(boot_id, pod->state.boot_id) != 0)
+	return proc_boot_id(boot_id) < 0 || strcmp(boot_id, pod->state.boot_id) == 0;
+}
+
+/* True when there is nothing left that would have to be stopped. */
+static bool has_ended(const struct held_pod *pod)
+{
+	if (!is_of_this_boot(pod))
 		return true;
 	return !proc_alive(&pod->state.outer) && !proc_alive(&pod->state.podd);
 }
 
-static int call_stop(const char *path, const struct held_pod *pod, uint32_t seconds,
-	struct err *err)
+static int connect_podd(const struct held_pod *pod, uint32_t seconds,
+	struct varlink_client **ret, struct err *err)
 {
-	autoptr(varlink_client) client = NULL;
-	autoptr(json) reply = NULL;
-	struct json *parameters;
+	return varlink_connect(pod->podfd, CONTROL_SOCKET, (seconds + STOP_GRACE_SECONDS) * 1000,
+		ret, err);
+}
+
+/* Connects to the supervisor. Only it can end the pod in order: when it died, or is about to,
+ * another one takes over. */
+static int reach_podd(const struct ctl *ctl, const char *path, struct held_pod *pod,
+	uint32_t seconds, struct varlink_client **ret, struct err *err)
+{
 	int r;
 
-	r = varlink_connect(pod->podfd, CONTROL_SOCKET, (seconds + STOP_GRACE_SECONDS) * 1000,
-		&client, err);
-	if (r < 0)
-		return err_wrap(err, r, "stopping pod %s", path);
-	parameters = json_new_object();
+	if (proc_alive(&pod->state.podd)) {
+		r = connect_podd(pod, seconds, ret, err);
+		if (r != -ECONNREFUSED && r != -ENOENT)
+			return r;
+		r = await_podd(pod);
+		if (r < 0)
+			return err_set(err, r, "its supervisor (process %d) does not answer",
+				(int)pod->state.podd.pid);
+	}
+	r = launch_podd(ctl->root, path, pod->podfd, err);
+	if (r == 0)
+		r = load_state(pod, err);
+	return r < 0 ? r : connect_podd(pod, seconds, ret, err);
+}
+
+static int call_stop(struct varlink_client *client, uint32_t seconds, struct err *err)
+{
+	struct json *parameters = json_new_object();
+	autoptr(json) reply = NULL;
+
 	json_set_int(parameters, "timeout", seconds);
-	r = varlink_client_call(
+	return varlink_client_call(
 		client, VARLINK_INTERFACE ".Stop", parameters, &reply, NULL, err);
-	return r < 0 ? err_wrap(err, r, "stopping pod %s", path) : 0;
 }
 
 int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
 {
+	autoptr(varlink_client) client = NULL;
 	autoheld pod = HELD_POD_NONE;
-	autoclose int podd = -1;
 	int r;
 
 	r = hold_pod(ctl, path, &pod, err);
@@ -151,23 +187,17 @@ int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, st
 		return r;
 	if (has_ended(&pod))
 		return 0;
-	/* Only a supervisor can end the pod in order: when it died, another one takes over. */
-	if (!proc_alive(&pod.state.podd)) {
-		r = launch_podd(ctl->root, path, pod.podfd, err);
-		if (r == 0)
-			r = load_state(&pod, err);
-		if (r < 0)
-			return r;
-	}
+	r = reach_podd(ctl, path, &pod, seconds, &client, err);
+	if (r < 0)
+		return err_wrap(err, r, "stopping pod %s", path);
 	/* The lock is not kept while children take their time: "stop -t 0" must get through. */
 	close(take_fd(&pod.lock));
-	proc_open(&pod.state.podd, &podd);
-	r = call_stop(path, &pod, seconds, err);
-	if (podd >= 0 && (r == 0 || r == -ECONNRESET))
-		proc_wait(podd, EXIT_TIMEOUT_MS);
+	r = call_stop(client, seconds, err);
+	if (r == 0 || r == -ECONNRESET)
+		await_podd(&pod);
 	if (r < 0 && load_state(&pod, NULL) == 0 && has_ended(&pod))
 		return 0;
-	return r;
+	return r < 0 ? err_wrap(err, r, "stopping pod %s", path) : 0;
 }
 
 /* A directory that podctl create was killed over: nothing in it but empty directories. */
@@ -185,6 +215,18 @@ static int remove_unfinished(const struct ctl *ctl, const char *path, struct err
 	if (r < 0 || faccessat(fd, RECORD_POD, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return -ENOENT;
 	return hierarchy_remove_pod(rootfd, path, err);
+}
+
+/* The uplink outlives a supervisor and an outer container that were both killed, and its tap keeps
+ * the pod's network namespace: with the record it would be lost. */
+static void end_uplink(const struct held_pod *pod)
+{
+	autoclose int pidfd = -1;
+
+	if (!is_of_this_boot(pod) || proc_open(&pod->state.uplink, &pidfd) < 0)
+		return;
+	proc_signal(pidfd, SIGKILL);
+	proc_wait(pidfd, EXIT_TIMEOUT_MS);
 }
 
 /* What still runs, or belongs to a pod of its own, must not lose its record. */
@@ -233,6 +275,7 @@ int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err)
 	r = refuse_with_children(path, pod.podfd, err);
 	if (r < 0)
 		return r;
+	end_uplink(&pod);
 	r = hierarchy_open_root(ctl->root, false, &rootfd, err);
 	return r < 0 ? r : hierarchy_remove_pod(rootfd, path, err);
 }

@@ -150,7 +150,7 @@ static int keep_trusted_dirs(struct pod_spec *spec, struct err *err)
 	return 0;
 }
 
-/* The record as text, read once more the way that podd will read it. */
+/* The record as text, read once more the way that podd will read it: its size has a limit. */
 static int record_text(const struct pod_spec *spec, char **ret, size_t *ret_length, struct err *err)
 {
 	autoptr(json) document = pod_spec_to_json(spec);
@@ -164,7 +164,7 @@ static int record_text(const struct pod_spec *spec, char **ret, size_t *ret_leng
 		return err_set(err, r, "writing %s: %s", RECORD_POD, strerror(-r));
 	r = json_parse(RECORD_POD, text, length, &again, err);
 	if (r < 0)
-		return err_wrap(err, r, "labels must be UTF-8 text of reasonable size");
+		return err_wrap(err, r, "the pod's labels are too long");
 	*ret = take_ptr(text);
 	*ret_length = length;
 	return 0;

@@ -261,7 +261,7 @@ static int check_existing(const struct place *place, const struct request *reque
 	if (proc_alive(&existing.init))
 		return err_set(err, -EBUSY, "'%s/%s' is in use by container %s (process %d)",
 			request->pod, request->child, existing.id, (int)existing.init.pid);
-	return detach_attachment(place, request, &existing, err);
+	return detach_attachment(place, request, &existing, true, err);
 }
 
 static int run(struct place *place, const struct request *request, int netns,
@@ -311,7 +311,7 @@ static void undo(const struct place *place, const struct request *request,
 	struct attachment *attachment, bool added, const struct err *err)
 {
 	keep_error(place, request, err);
-	if (added && detach_attachment(place, request, attachment, NULL) == 0)
+	if (added && detach_attachment(place, request, attachment, false, NULL) == 0)
 		return;
 	drop_record(place, request, NULL);
 	tell_podd(place, "Detach", attachment);

@@ -20,6 +20,7 @@
 /* Another hook of the same child has its plugins' time-outs. */
 #define CHILD_LOCK_MS 110000
 #define PODD_TIMEOUT_MS 2000
+#define LOCK_NAME_SIZE (NAME_COMPONENT_MAX + sizeof("child-"))
 
 void place_init(struct place *place)
 {
@@ -37,13 +38,18 @@ void place_done(struct place *place)
 	place_init(place);
 }
 
+static void lock_name(const char *child, char ret[LOCK_NAME_SIZE])
+{
+	snprintf(ret, LOCK_NAME_SIZE, "child-%s", child);
+}
+
 static int lock_child(struct place *place, const char *child, struct err *err)
 {
-	char name[NAME_COMPONENT_MAX + sizeof("child-")];
+	char name[LOCK_NAME_SIZE];
 	autoclose int locks = -1;
 	int r;
 
-	snprintf(name, sizeof(name), "child-%s", child);
+	lock_name(child, name);
 	r = file_open_dir(place->podfd, "locks", &locks, err);
 	if (r == 0)
 		r = file_lock(locks, name, CHILD_LOCK_MS, &place->lock, err);
@@ -117,12 +123,24 @@ void drop_error(const struct place *place)
 	file_remove(place->childfd, RECORD_ERROR, NULL);
 }
 
+void drop_lock(const struct place *place, const struct request *request)
+{
+	autoclose int locks = -1;
+	char name[LOCK_NAME_SIZE];
+
+	lock_name(request->child, name);
+	if (place->lock >= 0 && file_open_dir(place->podfd, "locks", &locks, NULL) == 0)
+		file_remove(locks, name, NULL);
+}
+
 int drop_record(const struct place *place, const struct request *request, struct err *err)
 {
 	int r;
 
-	if (faccessat(place->childfd, RECORD_ERROR, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-		return hierarchy_remove_child(place->podfd, request->child, err);
-	r = file_remove(place->childfd, RECORD_ATTACHMENT, err);
+	if (faccessat(place->childfd, RECORD_ERROR, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return file_remove(place->childfd, RECORD_ATTACHMENT, err);
+	r = hierarchy_remove_child(place->podfd, request->child, err);
+	if (r == 0)
+		drop_lock(place, request);
 	return r;
 }

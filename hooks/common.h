@@ -31,5 +31,8 @@ int tell_podd(const struct place *place, const char *method, const struct attach
 void keep_error(const struct place *place, const struct request *request, const struct err *err);
 void drop_error(const struct place *place);
 
+/* Removes the file of the lock that is held; who waits for it makes another. */
+void drop_lock(const struct place *place, const struct request *request);
+
 /* Removes the record, and the child's directory unless an error is kept in it. */
 int drop_record(const struct place *place, const struct request *request, struct err *err);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "file.h"
 #include "hosts.h"
 #include "inside.h"
 #include "text.h"
@@ -24,7 +25,7 @@ static bool has_namespaces(const struct place *place)
 }
 
 int detach_attachment(const struct place *place, const struct request *request,
-	struct attachment *attachment, struct err *err)
+	struct attachment *attachment, bool keep_place, struct err *err)
 {
 	const struct inside inside = {
 		.podfd = place->podfd,
@@ -40,7 +41,9 @@ int detach_attachment(const struct place *place, const struct request *request,
 	attachment_save(place->childfd, attachment, NULL);
 	if (attachment->share == ATTACHMENT_BRIDGED && has_namespaces(place))
 		r = inside_del(&inside, err);
-	if (r == 0)
+	if (r == 0 && keep_place)
+		r = file_remove(place->childfd, RECORD_ATTACHMENT, err);
+	else if (r == 0)
 		r = drop_record(place, request, err);
 	if (r < 0)
 		return r;
@@ -68,7 +71,7 @@ static int detach_at(const struct place *place, const struct request *request, s
 		return r;
 	if (!is_meant(request, &attachment))
 		return 0;
-	return detach_attachment(place, request, &attachment, err);
+	return detach_attachment(place, request, &attachment, false, err);
 }
 
 int detach(const struct request *request, struct err *err)
@@ -79,8 +82,10 @@ int detach(const struct request *request, struct err *err)
 	place_init(&place);
 	r = place_open(&place, request, false, err);
 	/* No pod, or no such child: nothing is left. */
-	if (r == -ENOENT)
+	if (r == -ENOENT) {
+		drop_lock(&place, request);
 		return 0;
+	}
 	if (r == 0)
 		r = detach_at(&place, request, err);
 	if (r < 0) {

@@ -11,6 +11,7 @@
  * to a container that runs; or -errno, the record and error.json kept. */
 int detach(const struct request *request, struct err *err);
 
-/* The same for a record that is loaded, its child locked. */
+/* The same for a record that is loaded, its child locked. With @keep_place the child's directory
+ * stays, for its next record. */
 int detach_attachment(const struct place *place, const struct request *request,
-	struct attachment *attachment, struct err *err);
+	struct attachment *attachment, bool keep_place, struct err *err);

@@ -14,8 +14,7 @@
 #define QUOTE_SIZE 128
 
 /* CNI_ARGS has no quoting: the value must not bring a ';' along. */
-static int check_value(const char *what, const char *value, const char *allowed,
-	struct err *err)
+static int check_value(const char *what, const char *value, const char *allowed, struct err *err)
 {
 	char quoted[QUOTE_SIZE];
 

@@ -9,8 +9,8 @@
 #include "cni-config.h"
 
 struct cni_args {
-	struct json *pairs;        /* [["IP", "10.88.0.9"], ...], as libcni keeps them */
-	char *text;                /* the same as CNI_ARGS; empty without any */
+	struct json *pairs;	   /* [["IP", "10.88.0.9"], ...], as libcni keeps them */
+	char *text;		   /* the same as CNI_ARGS; empty without any */
 	struct json *capabilities; /* object */
 };
 

@@ -24,17 +24,17 @@ static char *entry_name(const struct cni_config *config, const struct cni_runtim
 	return text_format("%s-%s-%s", config->name, runtime->container_id, runtime->ifname);
 }
 
-int cni_cache_check_name(const struct cni_config *config, const struct cni_runtime *runtime,
-	struct err *err)
+int cni_cache_check_name(
+	const struct cni_config *config, const struct cni_runtime *runtime, struct err *err)
 {
-	size_t length = strlen(config->name) + strlen(runtime->container_id) +
-		strlen(runtime->ifname) + 2;
+	size_t length =
+		strlen(config->name) + strlen(runtime->container_id) + strlen(runtime->ifname) + 2;
 
 	if (length <= CACHE_NAME_MAX)
 		return 0;
 	return err_set(err, -ENAMETOOLONG,
-		"the names of network, container and interface make %zu characters together, at most "
-		"%d are possible",
+		"the names of network, container and interface make %zu characters together, at "
+		"most %d are possible",
 		length, CACHE_NAME_MAX);
 }
 
@@ -77,8 +77,8 @@ static int encode_config(const struct cni_config *config, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static struct json *build_entry(const struct cni_config *config,
-	const struct cni_runtime *runtime, const char *encoded)
+static struct json *build_entry(
+	const struct cni_config *config, const struct cni_runtime *runtime, const char *encoded)
 {
 	struct json *entry = json_new_object();
 
@@ -117,7 +117,8 @@ int cni_cache_save(const struct cni_config *config, const struct cni_runtime *ru
 	r = file_make_dir(runtime->cache_fd, CACHE_DIR, &dirfd, err);
 	if (r == 0)
 		r = file_write(dirfd, name, text, length, 0600, err);
-	return r < 0 ? err_wrap(err, r, "cannot keep the result of network \"%s\"", config->name) : 0;
+	return r < 0 ? err_wrap(err, r, "cannot keep the result of network \"%s\"", config->name)
+		     : 0;
 }
 
 static int check_entry(const struct json *entry, struct err *err)
@@ -165,8 +166,8 @@ int cni_cache_load(const struct cni_config *config, const struct cni_runtime *ru
 	return r < 0 ? err_wrap(err, r, "the kept result of network \"%s\"", config->name) : 0;
 }
 
-int cni_cache_remove(const struct cni_config *config, const struct cni_runtime *runtime,
-	struct err *err)
+int cni_cache_remove(
+	const struct cni_config *config, const struct cni_runtime *runtime, struct err *err)
 {
 	autofree char *name = entry_name(config, runtime);
 	autoclose int dirfd = -1;

@@ -12,8 +12,8 @@
 
 /* Checks, before anything is done, that the entry's file name is possible. Return: 0 or
  * -ENAMETOOLONG. */
-int cni_cache_check_name(const struct cni_config *config, const struct cni_runtime *runtime,
-	struct err *err);
+int cni_cache_check_name(
+	const struct cni_config *config, const struct cni_runtime *runtime, struct err *err);
 
 /* Writes the entry. @args is an array of [key, value] arrays, @capability_args an object; both
  * may be NULL. Return: 0 or -errno. */
@@ -26,5 +26,5 @@ int cni_cache_load(const struct cni_config *config, const struct cni_runtime *ru
 	struct json **ret, struct err *err);
 
 /* Return: 0, also when there is none; -errno. */
-int cni_cache_remove(const struct cni_config *config, const struct cni_runtime *runtime,
-	struct err *err);
+int cni_cache_remove(
+	const struct cni_config *config, const struct cni_runtime *runtime, struct err *err);

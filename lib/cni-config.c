@@ -19,7 +19,7 @@ static bool matches(const char *text, const char *extra)
 	for (; *text; text++) {
 		/* isalnum() would ask the locale. */
 		bool letter = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
-			(*text >= '0' && *text <= '9');
+			      (*text >= '0' && *text <= '9');
 
 		if (!letter && !strchr(extra, *text))
 			return false;
@@ -34,8 +34,8 @@ int cni_check_network_name(const char *name, struct err *err)
 	if (*name && strlen(name) <= CNI_NAME_MAX && matches(name, "._-") && !strchr("._-", *name))
 		return 0;
 	return err_set(err, -EINVAL,
-		"the network name \"%s\" is invalid: a letter or digit, then letters, digits, '.', '_' "
-		"or '-', at most %d characters",
+		"the network name \"%s\" is invalid: a letter or digit, then letters, digits, '.', "
+		"'_' or '-', at most %d characters",
 		text_sanitize(quoted, sizeof(quoted), name), CNI_NAME_MAX);
 }
 
@@ -47,8 +47,8 @@ int cni_check_type(const char *type, struct err *err)
 		strcmp(type, ".") != 0 && strcmp(type, "..") != 0)
 		return 0;
 	return err_set(err, -EINVAL,
-		"the type \"%s\" is invalid: it is the plugin's file name without a path, of letters, "
-		"digits, '.', '_' and '-'",
+		"the type \"%s\" is invalid: it is the plugin's file name without a path, of "
+		"letters, digits, '.', '_' and '-'",
 		text_sanitize(quoted, sizeof(quoted), type));
 }
 
@@ -88,7 +88,8 @@ static int read_versions(struct cni_config *config, struct err *err)
 	if (r < 0)
 		return r;
 	if (strv_length(listed) > VERSIONS_LISTED_MAX)
-		return err_set(err, -EINVAL, "\"cniVersions\" has %zu entries, at most %d are allowed",
+		return err_set(err, -EINVAL,
+			"\"cniVersions\" has %zu entries, at most %d are allowed",
 			strv_length(listed), VERSIONS_LISTED_MAX);
 	if (!name && strv_length(listed) == 0)
 		return err_set(err, -EINVAL, "\"cniVersion\" is missing, supported are %s",
@@ -147,8 +148,8 @@ static int read_plugins(struct cni_config *config, struct err *err)
 	if (n == 0)
 		return err_set(err, -EINVAL, "\"plugins\" is empty");
 	if (n > CNI_PLUGINS_MAX)
-		return err_set(err, -EINVAL, "\"plugins\" has %zu entries, at most %d are allowed", n,
-			CNI_PLUGINS_MAX);
+		return err_set(err, -EINVAL, "\"plugins\" has %zu entries, at most %d are allowed",
+			n, CNI_PLUGINS_MAX);
 	for (size_t i = 0; i < n; i++) {
 		int r = read_plugin(config, json_at(list, i), err);
 
@@ -175,15 +176,15 @@ static int read_config(struct cni_config *config, struct err *err)
 	if (r == 0)
 		r = read_switch(config->document, "disableGC", &config->disable_gc, err);
 	if (r == 0)
-		r = read_switch(config->document, "loadOnlyInlinedPlugins", &config->only_inlined,
-			err);
+		r = read_switch(
+			config->document, "loadOnlyInlinedPlugins", &config->only_inlined, err);
 	if (r == 0)
 		r = read_plugins(config, err);
 	return r;
 }
 
-int cni_config_from_json(const char *source, const struct json *document,
-	struct cni_config **ret, struct err *err)
+int cni_config_from_json(
+	const char *source, const struct json *document, struct cni_config **ret, struct err *err)
 {
 	autoptr(cni_config) config = calloc(1, sizeof(*config));
 	int r;
@@ -201,8 +202,8 @@ int cni_config_from_json(const char *source, const struct json *document,
 	return 0;
 }
 
-int cni_config_parse(const char *source, const char *text, size_t length,
-	struct cni_config **ret, struct err *err)
+int cni_config_parse(const char *source, const char *text, size_t length, struct cni_config **ret,
+	struct err *err)
 {
 	autoptr(json) document = NULL;
 	int r = json_parse(source, text, length, &document, err);
@@ -246,8 +247,8 @@ const char *cni_config_plugin_type(const struct cni_config *config, size_t index
 	return index < config->n_plugins ? config->types[index] : NULL;
 }
 
-int cni_config_version_below(const struct cni_config *config, enum cni_version below,
-	enum cni_version *ret)
+int cni_config_version_below(
+	const struct cni_config *config, enum cni_version below, enum cni_version *ret)
 {
 	for (int version = below - 1; version >= 0; version--) {
 		if (config->versions & (1U << version)) {
@@ -269,7 +270,8 @@ const char *cni_config_version(const struct cni_config *config)
 bool cni_config_wants(const struct cni_config *config, const char *capability)
 {
 	for (size_t i = 0; i < config->n_plugins; i++) {
-		if (json_is_true(json_get(json_get(config->plugins[i], "capabilities"), capability)))
+		if (json_is_true(
+			    json_get(json_get(config->plugins[i], "capabilities"), capability)))
 			return true;
 	}
 	return false;
@@ -290,8 +292,8 @@ static void remove_reserved(struct json *request)
 }
 
 /* Only what this plugin declares, and only if there is any. */
-static void add_runtime_config(struct json *request, const struct json *capabilities,
-	const struct json *capability_args)
+static void add_runtime_config(
+	struct json *request, const struct json *capabilities, const struct json *capability_args)
 {
 	struct json *target = NULL;
 

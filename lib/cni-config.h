@@ -18,7 +18,7 @@
 struct cni_config {
 	struct json *document;
 	char *source;
-	const char *name; /* in the document, as are types and plugins */
+	const char *name;  /* in the document, as are types and plugins */
 	unsigned versions; /* bits, by enum cni_version, of those it allows */
 	bool disable_check;
 	bool disable_gc;
@@ -34,8 +34,8 @@ int cni_check_type(const char *type, struct err *err);
 
 /* The highest version that the configuration allows below @below (CNI_VERSIONS: any). Return: 0,
  * or -ENOENT. */
-int cni_config_version_below(const struct cni_config *config, enum cni_version below,
-	enum cni_version *ret);
+int cni_config_version_below(
+	const struct cni_config *config, enum cni_version below, enum cni_version *ret);
 
 /* True when some plugin of the list asks for this capability. */
 bool cni_config_wants(const struct cni_config *config, const char *capability);

@@ -54,8 +54,7 @@ static int add_cni_path(char ***dirs)
 
 int cni_default_plugin_dirs(char ***ret)
 {
-	static const char *const usual[] = {
-		"/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"};
+	static const char *const usual[] = {"/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"};
 	autostrv dirs = NULL;
 	int r = add_cni_path(&dirs);
 

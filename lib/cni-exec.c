@@ -60,8 +60,8 @@ static int check_plugin(int fd, const char *path, struct err *err)
 		return err_set(err, -EACCES, "plugin %s is not a regular file", path);
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return err_set(err, -EACCES,
-			"plugin %s has mode %04o: group and others must not be able to write it", path,
-			(unsigned)st.st_mode & 07777);
+			"plugin %s has mode %04o: group and others must not be able to write it",
+			path, (unsigned)st.st_mode & 07777);
 	if (!(st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
 		return err_set(err, -EACCES, "plugin %s is not executable (mode %04o)", path,
 			(unsigned)st.st_mode & 07777);
@@ -76,8 +76,7 @@ static bool is_script(int fd)
 }
 
 /* Return: 0, -ENOENT when this directory does not have it, -EACCES, -errno. */
-static int open_in_dir(const char *type, const char *dir, struct cni_plugin *ret,
-	struct err *err)
+static int open_in_dir(const char *type, const char *dir, struct cni_plugin *ret, struct err *err)
 {
 	autofree char *path = text_format("%s/%s", dir, type);
 	autoclose int dirfd = -1;
@@ -103,8 +102,7 @@ static int open_in_dir(const char *type, const char *dir, struct cni_plugin *ret
 	return 0;
 }
 
-int cni_plugin_open(const char *type, char *const *dirs, struct cni_plugin *ret,
-	struct err *err)
+int cni_plugin_open(const char *type, char *const *dirs, struct cni_plugin *ret, struct err *err)
 {
 	int r = cni_check_type(type, err);
 
@@ -206,7 +204,8 @@ static int judge(const struct spawn_result *result, bool has_result, struct json
 	int r = 0;
 
 	if (!is_blank(result->output))
-		r = json_parse("its output", result->output, result->output_length, &output, &syntax);
+		r = json_parse(
+			"its output", result->output, result->output_length, &output, &syntax);
 	if (result->status != 0)
 		return explain_failure(result, output, ret_code, err);
 	if (r < 0 && has_result)

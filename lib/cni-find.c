@@ -21,10 +21,10 @@
 
 /* What the walk over the directories is for. */
 struct search {
-	const char *name;           /* the one wanted; NULL: all */
+	const char *name; /* the one wanted; NULL: all */
 	struct cni_config **found;
 	size_t n_found;
-	char **names;               /* of every network seen */
+	char **names; /* of every network seen */
 	char **problems;
 };
 
@@ -39,8 +39,8 @@ static void search_done(struct search *search)
 
 /* ---- files ---- */
 
-static int read_document(int dirfd, const char *name, const char *path, struct json **ret,
-	struct err *err)
+static int read_document(
+	int dirfd, const char *name, const char *path, struct json **ret, struct err *err)
 {
 	autofree char *text = NULL;
 	autoclose int fd = -1;
@@ -55,15 +55,15 @@ static int read_document(int dirfd, const char *name, const char *path, struct j
 		return err_set(err, -EINVAL, "%s: it is not a regular file", path);
 	r = fd_read_all(fd, CNI_CONFIG_BYTES_MAX, &text, &length);
 	if (r == -EFBIG)
-		return err_set(err, r, "%s: it is larger than %d bytes", path, CNI_CONFIG_BYTES_MAX);
+		return err_set(
+			err, r, "%s: it is larger than %d bytes", path, CNI_CONFIG_BYTES_MAX);
 	if (r < 0)
 		return err_set(err, r, "%s: %s", path, strerror(-r));
 	return json_parse(path, text, length, ret, err);
 }
 
 /* Sorted names in a directory. Return: 0, also with none when there is no such directory. */
-static int list_dir(int parent, const char *dir, int *ret_fd, char ***ret_names,
-	struct err *err)
+static int list_dir(int parent, const char *dir, int *ret_fd, char ***ret_names, struct err *err)
 {
 	autoclose int fd = openat(parent, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r;
@@ -80,8 +80,7 @@ static int list_dir(int parent, const char *dir, int *ret_fd, char ***ret_names,
 }
 
 /* Appends the plugins of the directory NAME next to the list (specification 1.1.0, section 1). */
-static int add_plugin_files(int dirfd, const char *path, struct json *document,
-	struct err *err)
+static int add_plugin_files(int dirfd, const char *path, struct json *document, struct err *err)
 {
 	const char *name = json_string(json_get(document, "name"));
 	autostrv files = NULL;
@@ -156,8 +155,8 @@ static int load_file(struct search *search, int dirfd, const char *file, const c
 		return 0;
 	if (search->name && !text_equal(name, search->name))
 		return name && cni_check_network_name(name, NULL) == 0
-			? strv_add(&search->names, name)
-			: 0;
+			       ? strv_add(&search->names, name)
+			       : 0;
 	*ret_wanted = search->name != NULL;
 	if (text_ends_with(file, ".conflist") && !only_inlined(document))
 		r = add_plugin_files(dirfd, path, document, err);
@@ -168,8 +167,8 @@ static int load_file(struct search *search, int dirfd, const char *file, const c
 	return r < 0 ? r : keep(search, &config);
 }
 
-static int visit_file(struct search *search, int dirfd, const char *dir, const char *file,
-	struct err *err)
+static int visit_file(
+	struct search *search, int dirfd, const char *dir, const char *file, struct err *err)
 {
 	autofree char *path = text_format("%s/%s", dir, file);
 	struct err why = {0};

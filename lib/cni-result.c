@@ -25,8 +25,8 @@ static const char *const version_names[] = {
 	[CNI_1_0_0] = "1.0.0",
 	[CNI_1_1_0] = "1.1.0",
 };
-_Static_assert(sizeof(version_names) / sizeof(*version_names) == CNI_VERSIONS,
-	"every version has a name");
+_Static_assert(
+	sizeof(version_names) / sizeof(*version_names) == CNI_VERSIONS, "every version has a name");
 
 static const char *const interface_keys_1_1[] = {"mtu", "socketPath", "pciID", NULL};
 static const char *const route_keys_1_1[] = {"mtu", "advmss", "priority", "table", "scope", NULL};
@@ -132,8 +132,8 @@ static int check_route(const struct json *entry, struct err *err)
 }
 
 /* Checks each entry of one of the three lists. */
-static int check_entries(const struct json *result, const char *key, size_t n_interfaces,
-	struct err *err)
+static int check_entries(
+	const struct json *result, const char *key, size_t n_interfaces, struct err *err)
 {
 	const struct json *list = NULL;
 	int r = json_read_array(result, key, false, &list, err);
@@ -268,8 +268,8 @@ static bool belongs_to(const struct json *result, const struct json *ip, const c
 	return name && strcmp(name, ifname) == 0;
 }
 
-int cni_result_addresses(const struct json *result, const char *ifname, char ***ret,
-	struct err *err)
+int cni_result_addresses(
+	const struct json *result, const char *ifname, char ***ret, struct err *err)
 {
 	const struct json *ips = json_get(result, "ips");
 	autostrv addresses = calloc(1, sizeof(*addresses));

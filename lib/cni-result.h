@@ -44,8 +44,8 @@ int cni_result_version(const struct json *result, enum cni_version *ret);
 
 /* The addresses ("10.88.0.2/16") that a checked result has for the container's interface.
  * Return: 0 or -ENOMEM. */
-int cni_result_addresses(const struct json *result, const char *ifname, char ***ret,
-	struct err *err);
+int cni_result_addresses(
+	const struct json *result, const char *ifname, char ***ret, struct err *err);
 
 /* If @output is an error object, sets the message from it ("code 7: MSG; DETAILS"). Return: true
  * if it is one, with its code in *ret_code. */

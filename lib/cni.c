@@ -26,8 +26,8 @@ struct chain {
 	const struct cni_runtime *runtime;
 	enum cni_version version;
 	struct cni_args args;
-	struct json *cached;         /* the cache's entry, or NULL */
-	const struct json *valid;    /* GC only: "cni.dev/valid-attachments" */
+	struct json *cached;	  /* the cache's entry, or NULL */
+	const struct json *valid; /* GC only: "cni.dev/valid-attachments" */
 	struct cni_plugin plugins[CNI_PLUGINS_MAX];
 };
 
@@ -39,8 +39,8 @@ static void chain_done(struct chain *chain)
 	json_free(chain->cached);
 }
 
-static void chain_init(struct chain *chain, const struct cni_config *config,
-	const struct cni_runtime *runtime)
+static void chain_init(
+	struct chain *chain, const struct cni_config *config, const struct cni_runtime *runtime)
 {
 	*chain = (struct chain){.config = config, .runtime = runtime};
 	for (size_t i = 0; i < CNI_PLUGINS_MAX; i++)
@@ -71,7 +71,8 @@ static int check_ifname(const char *name, struct err *err)
 		strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
 		return 0;
 	return err_set(err, -EINVAL,
-		"the interface name \"%s\" is invalid: 1 to 15 characters without '/', ':' and blanks",
+		"the interface name \"%s\" is invalid: 1 to 15 characters without '/', ':' and "
+		"blanks",
 		text_sanitize(quoted, sizeof(quoted), name ? name : ""));
 }
 
@@ -130,8 +131,8 @@ static int call_plugin(const struct chain *chain, size_t index, const char *comm
 	enum cni_version version, const struct json *prev_result, struct json **ret_output,
 	int64_t *ret_code, struct err *err)
 {
-	autoptr(json) request = cni_config_request(chain->config, index, version,
-		chain->args.capabilities, prev_result);
+	autoptr(json) request = cni_config_request(
+		chain->config, index, version, chain->args.capabilities, prev_result);
 
 	if (chain->valid)
 		json_set(request, "cni.dev/valid-attachments", json_copy(chain->valid));
@@ -151,14 +152,15 @@ static bool speaks(const struct chain *chain, size_t index, enum cni_version ver
 {
 	autostrv versions = NULL;
 
-	return cni_plugin_versions(chain->config->types[index], chain->runtime, &versions, NULL) < 0 ||
-		strv_contains(versions, cni_version_name(version));
+	return cni_plugin_versions(chain->config->types[index], chain->runtime, &versions, NULL) <
+		       0 ||
+	       strv_contains(versions, cni_version_name(version));
 }
 
 /* Calls a plugin for an operation without a result, with lower versions, while it refuses the one
  * in use. Return: as cni_plugin_call(). */
-static int call_without_result(const struct chain *chain, size_t index, const char *command,
-	struct err *err)
+static int call_without_result(
+	const struct chain *chain, size_t index, const char *command, struct err *err)
 {
 	enum cni_version version = chain->version;
 	int64_t code;
@@ -170,7 +172,7 @@ static int call_without_result(const struct chain *chain, size_t index, const ch
 
 		r = call_plugin(chain, index, command, version, prev_result, &output, &code, err);
 	} while (r == -EREMOTEIO && code == CNI_ERROR_VERSION &&
-		cni_config_version_below(chain->config, version, &version) == 0);
+		 cni_config_version_below(chain->config, version, &version) == 0);
 	/* Deleting what is not there is what was wanted. */
 	if (strcmp(command, "DEL") == 0 && code == CNI_ERROR_UNKNOWN_CONTAINER)
 		return 0;
@@ -211,8 +213,8 @@ static void roll_back(struct chain *chain, size_t n, const struct json *result, 
 	}
 }
 
-static int add_one(struct chain *chain, size_t index, struct json **result, int64_t *ret_code,
-	struct err *err)
+static int add_one(
+	struct chain *chain, size_t index, struct json **result, int64_t *ret_code, struct err *err)
 {
 	autoptr(json) output = NULL;
 	int r = call_plugin(chain, index, "ADD", chain->version, *result, &output, ret_code, err);
@@ -261,8 +263,8 @@ static int add_negotiating(struct chain *chain, struct json **ret_result, struct
 
 	do {
 		r = add_all(chain, ret_result, err);
-	} while (r > 0 && cni_config_version_below(chain->config, chain->version,
-				  &chain->version) == 0);
+	} while (r > 0 &&
+		 cni_config_version_below(chain->config, chain->version, &chain->version) == 0);
 	return r > 0 ? -EREMOTEIO : r;
 }
 
@@ -296,8 +298,8 @@ int cni_add(const struct cni_config *config, const struct cni_runtime *runtime,
 		return err_wrap(err, r, "network \"%s\"", config->name);
 	r = cni_result_addresses(result, runtime->ifname, &addresses, err);
 	if (r == 0)
-		r = cni_cache_save(config, runtime, chain.args.pairs, chain.args.capabilities,
-			result, err);
+		r = cni_cache_save(
+			config, runtime, chain.args.pairs, chain.args.capabilities, result, err);
 	if (r < 0) {
 		roll_back(&chain, config->n_plugins, result, err);
 		return r;
@@ -377,8 +379,7 @@ static int check_chain(struct chain *chain, struct err *err)
 	return r;
 }
 
-int cni_check(const struct cni_config *config, const struct cni_runtime *runtime,
-	struct err *err)
+int cni_check(const struct cni_config *config, const struct cni_runtime *runtime, struct err *err)
 {
 	cleanup(chain_done) struct chain chain;
 	int r;
@@ -402,8 +403,7 @@ static struct cni_runtime without_attachment(const struct cni_runtime *runtime)
 	};
 }
 
-int cni_status(const struct cni_config *config, const struct cni_runtime *runtime,
-	struct err *err)
+int cni_status(const struct cni_config *config, const struct cni_runtime *runtime, struct err *err)
 {
 	struct cni_runtime bare = without_attachment(runtime);
 	cleanup(chain_done) struct chain chain;
@@ -525,8 +525,8 @@ int cni_gc(const struct cni_config *config, const struct cni_attachment *valid, 
 	return first;
 }
 
-int cni_plugin_versions(const char *type, const struct cni_runtime *runtime, char ***ret,
-	struct err *err)
+int cni_plugin_versions(
+	const char *type, const struct cni_runtime *runtime, char ***ret, struct err *err)
 {
 	struct cni_runtime bare = without_attachment(runtime);
 	cleanup(cni_plugin_done) struct cni_plugin plugin = {.fd = -1};

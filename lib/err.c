@@ -12,9 +12,12 @@
 
 static void clean(char *text)
 {
-	for (unsigned char *c = (unsigned char *)text; *c; c++)
+	for (unsigned char *c = (unsigned char *)text; *c; c++) {
 		if ((*c < 0x20 && *c != '\n') || *c == 0x7f)
 			*c = '?';
+		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f) /* U+0080 to U+009F */
+			c[0] = c[1] = '?';
+	}
 }
 
 int err_set(struct err *err, int code, const char *format, ...)

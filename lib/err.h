@@ -17,8 +17,8 @@ struct err {
 	char msg[ERR_MSG_MAX];
 };
 
-/* Formats the message; control characters in it are replaced by '?'. Return: @code, which is
- * a negative errno. */
+/* Formats the message; control characters in it, but newlines, are replaced by '?'. Return: @code,
+ * which is a negative errno. */
 int err_set(struct err *err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

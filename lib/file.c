@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -21,6 +22,8 @@
 
 /* Deepest tree that file_remove_tree() walks: the hierarchy with room to spare. */
 #define REMOVE_DEPTH_MAX 64
+/* user_namespaces(7), "Unmapped user and group IDs" */
+#define OVERFLOW_UID 65534
 
 /* Files belong to whom their directory belongs to, whoever of the two roots wrote them. */
 static int give_to_owner_of(int dirfd, int fd)
@@ -127,15 +130,16 @@ int file_remove(int dirfd, const char *name, struct err *err)
 	return 0;
 }
 
-/* The creator of the caller's user namespace, as the caller sees that uid (ioctl_ns(2)). */
-static uid_t creator_of_userns(void)
+/* True for the creator of the caller's user namespace, as the caller sees that uid (ioctl_ns(2)). */
+static bool is_creator_of_userns(uid_t uid)
 {
 	autoclose int fd = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
-	uid_t owner;
+	uid_t creator;
 
-	if (fd < 0 || ioctl(fd, NS_GET_OWNER_UID, &owner) < 0)
-		return geteuid();
-	return owner;
+	/* Everybody without an id in the namespace is shown as the overflow uid. */
+	if (uid == OVERFLOW_UID || fd < 0 || ioctl(fd, NS_GET_OWNER_UID, &creator) < 0)
+		return false;
+	return uid == creator;
 }
 
 int file_check_owned(int fd, const char *what, struct err *err)
@@ -146,7 +150,7 @@ int file_check_owned(int fd, const char *what, struct err *err)
 		return err_errno(err, "looking at %s", what);
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, -ENOTDIR, "%s is not a directory", what);
-	if (st.st_uid != geteuid() && st.st_uid != creator_of_userns())
+	if (st.st_uid != geteuid() && !is_creator_of_userns(st.st_uid))
 		return err_set(err, -EPERM, "%s belongs to uid %u, not to the caller (uid %u)", what,
 			(unsigned)st.st_uid, (unsigned)geteuid());
 	if (st.st_mode & 022)
@@ -218,10 +222,17 @@ static int remove_contents(int fd, dev_t device, unsigned depth, struct err *err
 	return r;
 }
 
+/* A bind mount can be of the same device; since Linux 5.8 statx(2) tells. */
+static bool is_mount(const struct statx *stx, dev_t device)
+{
+	return makedev(stx->stx_dev_major, stx->stx_dev_minor) != device ||
+	       (stx->stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
 static int remove_at(int dirfd, const char *name, dev_t device, unsigned depth, struct err *err)
 {
 	autoclose int fd = -1;
-	struct stat st;
+	struct statx stx;
 	int r;
 
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
@@ -231,9 +242,9 @@ static int remove_at(int dirfd, const char *name, dev_t device, unsigned depth, 
 	if (depth == 0)
 		return err_set(err, -ELOOP, "%s: the tree is too deep to be ours", name);
 	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &stx) < 0)
 		return err_errno(err, "removing %s", name);
-	if (st.st_dev != device)
+	if (is_mount(&stx, device))
 		return err_set(err, -EXDEV, "removing %s: something is mounted there", name);
 	r = remove_contents(fd, device, depth - 1, err);
 	if (r < 0)
@@ -252,25 +263,38 @@ int file_remove_tree(int dirfd, const char *name, struct err *err)
 	return remove_at(dirfd, name, st.st_dev, REMOVE_DEPTH_MAX, err);
 }
 
+/* Whoever held it before may have removed the file: then the lock is one on nothing. */
+static bool is_current(int dirfd, const char *name, int fd)
+{
+	struct stat named, held;
+
+	return fstatat(dirfd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &held) == 0 &&
+	       named.st_dev == held.st_dev && named.st_ino == held.st_ino;
+}
+
 int file_lock(int dirfd, const char *name, unsigned timeout_ms, int *ret_fd, struct err *err)
 {
-	autoclose int fd = -1;
-	int r;
+	for (;;) {
+		autoclose int fd = openat(dirfd, name,
+			O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+		int r;
 
-	fd = openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_errno(err, "opening the lock %s", name);
-	r = give_to_owner_of(dirfd, fd);
-	if (r == 0)
-		r = fd_lock(fd, timeout_ms);
-	if (r == -EWOULDBLOCK)
-		return err_set(err, r, "the lock %s is held by another process", name);
-	if (r < 0) {
-		errno = -r;
-		return err_errno(err, "taking the lock %s", name);
+		if (fd < 0)
+			return err_errno(err, "opening the lock %s", name);
+		r = give_to_owner_of(dirfd, fd);
+		if (r == 0)
+			r = fd_lock(fd, timeout_ms);
+		if (r == -EWOULDBLOCK)
+			return err_set(err, r, "the lock %s is held by another process", name);
+		if (r < 0) {
+			errno = -r;
+			return err_errno(err, "taking the lock %s", name);
+		}
+		if (is_current(dirfd, name, fd)) {
+			*ret_fd = take_fd(&fd);
+			return 0;
+		}
 	}
-	*ret_fd = take_fd(&fd);
-	return 0;
 }
 
 static int compare_names(const void *a, const void *b)

@@ -42,10 +42,12 @@ int file_make_dir(int dirfd, const char *name, int *ret_fd, struct err *err);
 /* The check that both do, on an open directory. @what names it in the message. */
 int file_check_owned(int fd, const char *what, struct err *err);
 
-/* Removes a tree without following links or leaving its file system. Missing is fine. */
+/* Removes a tree without following links or entering what is mounted in it (-EXDEV). Missing is
+ * fine. */
 int file_remove_tree(int dirfd, const char *name, struct err *err);
 
-/* Opens (and creates, 0600) a lock file and takes it exclusively, see fd_lock(). */
+/* Opens (and creates, 0600) a lock file and takes it exclusively, see fd_lock(). Who holds it may
+ * remove the file before letting go. */
 int file_lock(int dirfd, const char *name, unsigned timeout_ms, int *ret_fd, struct err *err);
 
 /* Names in a directory, without "." and "..", sorted; at most @max, else -E2BIG. */

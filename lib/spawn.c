@@ -48,12 +48,12 @@ struct child {
 };
 
 struct stream {
-	int fd;        /* -1 after its end */
+	int fd; /* -1 after its end */
 	char *data;
 	size_t length;
 	size_t size;
 	size_t max;
-	bool tail;     /* keep the last bytes, drop the others; else too many are an error */
+	bool tail; /* keep the last bytes, drop the others; else too many are an error */
 };
 
 struct run {
@@ -109,7 +109,8 @@ CHILD_CODE static int child_main(void *argument)
 
 	if (child_prepare(child) == 0) {
 		if (spawn->program_fd > 2)
-			syscall(SYS_execveat, spawn->program_fd, "", spawn->argv, envp, AT_EMPTY_PATH);
+			syscall(SYS_execveat, spawn->program_fd, "", spawn->argv, envp,
+				AT_EMPTY_PATH);
 		else
 			execve(spawn->path, spawn->argv, envp);
 	}

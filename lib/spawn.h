@@ -18,10 +18,10 @@ struct spawn {
 	char *const *envp;        /* NULL: empty environment */
 	const char *input;        /* for its stdin; NULL: /dev/null */
 	size_t input_length;
-	int program_fd;           /* above 2: an open fd that is executed instead of path; else none */
+	int program_fd;           /* above 2: an open fd to execute instead of path; else none */
 	unsigned timeout_ms;      /* 0: none */
 	size_t output_max;        /* bytes of stdout; more is an error (-EFBIG) and ends it */
-	size_t stderr_max;        /* bytes of stderr that are kept, the last ones; more is dropped */
+	size_t stderr_max;        /* bytes of stderr that are kept: the last ones */
 };
 
 struct spawn_result {

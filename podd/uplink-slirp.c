@@ -6,9 +6,9 @@
  * A turn of the loop:
  *
  *   1. take up to BATCH_FRAMES from the tap, one read(2) each, straight into libslirp, which
- *      sends payload and acknowledgement at once. An acknowledgement that is written to the tap
- *      makes the pod's kernel put the next segments into the tap before write(2) returns, so the
- *      next read mostly finds a frame and a bulk sender costs no poll(2);
+ *      sends the payload on at once; the acknowledgements follow when the tap is empty
+ *      (uplink-acks.c). They make the pod's kernel put the next segments into the tap before
+ *      write(2) returns;
  *   2. let libslirp say which sockets it waits for and until when;
  *   3. poll(2) these, the tap, and the event loop's own fd;
  *   4. let libslirp read and write the sockets that are ready;
@@ -47,9 +47,16 @@
 #include "fd.h"
 #include "text.h"
 #include "trim.h"
+#include "uplink-acks.h"
 
 #define MTU_MIN 1280
 #define MTU_MAX 65520
+
+/* libslirp's windows are 65535 bytes and Linux sends no more than half a window in one segment.
+ * This is the segment size of which a window holds two with nothing to speak of left over: with
+ * the 32768 that libslirp would use for itself, every fifth segment carries two bytes. */
+#define TCP_SEGMENT_MAX 32767
+#define TCP_HEADERS 40
 
 /* Frames that are taken from the tap before the sockets get their turn: enough to make polling
  * free, few enough that a bulk sender delays the others by no more than a few milliseconds. */
@@ -78,6 +85,7 @@ struct uplink_slirp {
 	bool host_loopback;
 	bool timers_changed; /* sd-event must be run before the next wait */
 	bool tap_ready;      /* the tap may have a frame */
+	bool taking;         /* frames are being taken from the tap: acknowledgements wait */
 	bool worked;         /* packets went since memory was last given back */
 	size_t n_registered; /* sockets that libslirp has */
 	size_t n_fds;
@@ -89,6 +97,7 @@ struct uplink_slirp {
 		unsigned written;
 		unsigned held_back;
 	} guest_errors;
+	struct uplink_acks acks;
 	uint8_t frame[FRAME_MAX];
 };
 
@@ -115,10 +124,8 @@ static int64_t on_clock_get_ns(void *opaque)
 	return now_ns();
 }
 
-/* libslirp logs every error that it is told, so it is told none: dropping is no error to it. */
-static ssize_t on_send_packet(const void *data, size_t length, void *opaque)
+static void write_frame(struct uplink_slirp *uplink, const void *data, size_t length)
 {
-	struct uplink_slirp *uplink = opaque;
 	ssize_t n;
 
 	do {
@@ -126,11 +133,29 @@ static ssize_t on_send_packet(const void *data, size_t length, void *opaque)
 	} while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		uplink->stats.dropped_out++;
-		return (ssize_t)length;
+		return;
 	}
 	uplink->stats.frames_out++;
 	uplink->stats.bytes_out += length;
 	uplink->tap_ready = true;
+}
+
+static void write_acks(struct uplink_slirp *uplink)
+{
+	for (size_t i = 0; i < uplink->acks.n; i++)
+		write_frame(uplink, uplink->acks.held[i].frame, uplink->acks.held[i].length);
+	uplink->acks.n = 0;
+}
+
+/* libslirp logs every error that it is told, so it is told none: dropping is no error to it. */
+static ssize_t on_send_packet(const void *data, size_t length, void *opaque)
+{
+	struct uplink_slirp *uplink = opaque;
+
+	if (uplink->taking && uplink_acks_hold(&uplink->acks, data, length))
+		return (ssize_t)length;
+	write_acks(uplink);
+	write_frame(uplink, data, length);
 	return (ssize_t)length;
 }
 
@@ -291,6 +316,8 @@ static int check_config(const struct uplink_config *config, struct err *err)
 
 static SlirpConfig make_config(const struct uplink_config *config)
 {
+	const unsigned segment = TCP_SEGMENT_MAX + TCP_HEADERS;
+
 	return (SlirpConfig){
 		.version = 4,
 		.in_enabled = true,
@@ -305,7 +332,8 @@ static SlirpConfig make_config(const struct uplink_config *config)
 		.vhost6 = config->gateway6,
 		.vnameserver6 = config->dns6,
 		.if_mtu = config->mtu,
-		.if_mru = config->mtu,
+		/* libslirp uses it for the size of TCP segments only. */
+		.if_mru = config->mtu < segment ? config->mtu : segment,
 		.disable_host_loopback = !config->host_loopback,
 	};
 }
@@ -403,7 +431,7 @@ static bool frame_is_for_loopback(const uint8_t *frame, size_t length)
 }
 
 /* Return: 0, UPLINK_SLIRP_GONE, -errno. */
-static int take_frames(struct uplink_slirp *uplink)
+static int read_frames(struct uplink_slirp *uplink)
 {
 	for (unsigned i = 0; i < BATCH_FRAMES; i++) {
 		ssize_t n = read(uplink->tap, uplink->frame, sizeof(uplink->frame));
@@ -422,6 +450,17 @@ static int take_frames(struct uplink_slirp *uplink)
 			slirp_input(uplink->slirp, uplink->frame, (int)n);
 	}
 	return 0;
+}
+
+static int take_frames(struct uplink_slirp *uplink)
+{
+	int r;
+
+	uplink->taking = true;
+	r = read_frames(uplink);
+	uplink->taking = false;
+	write_acks(uplink);
+	return r;
 }
 
 static_assert(SLIRP_POLL_IN == POLLIN && SLIRP_POLL_ERR == POLLERR && SLIRP_POLL_HUP == POLLHUP,

@@ -7,7 +7,8 @@
  * "fail-del" is "error" for DEL only. With "on": "ADD" a mode holds for that command only and
  * the others are "ok". With "log": FILE each call appends one line to that file:
  *
- *   <CLOCK_MONOTONIC ns> <CNI_COMMAND> <CNI_CONTAINERID> <CNI_IFNAME> <CNI_NETNS> uid=.. pid=.. type=..
+ *   <CLOCK_MONOTONIC ns> <CNI_COMMAND> <CNI_CONTAINERID> <CNI_IFNAME> <CNI_NETNS> uid=.. pid=..
+ * type=..
  *
  * and, with "dump": "FILE", the whole request is appended to that file. It links to nothing but
  * libc and reads JSON crudely: it serves tests, whose configurations are known.
@@ -163,7 +164,8 @@ static int succeed(void)
 	const char *name = string("cniVersion", "1.0.0", version);
 
 	if (is_command("VERSION"))
-		printf("{\"cniVersion\":\"%s\",\"supportedVersions\":[\"0.3.1\",\"0.4.0\",\"1.0.0\","
+		printf("{\"cniVersion\":\"%s\",\"supportedVersions\":[\"0.3.1\",\"0.4.0\",\"1.0."
+		       "0\","
 		       "\"1.1.0\"]}\n",
 			name);
 	if (!is_command("ADD") || print_previous())

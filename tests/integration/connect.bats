@@ -6,7 +6,7 @@ load helpers
 
 dns() { # address answer
 	dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --listen-address="$1" --bind-interfaces \
-		--address="/which.test/$2" --pid-file="$BATS_FILE_TMPDIR/dns-$1.pid" \
+		--host-record="which.test,$2" --local=/test/ --pid-file="$BATS_FILE_TMPDIR/dns-$1.pid" \
 		--user="$USER" --group="$USER" 3>&-
 }
 
@@ -38,10 +38,10 @@ setup() {
 }
 
 teardown() {
-	pod_compare net0 "$BATS_TEST_TMPDIR/pod"
+	rescue || pod_compare net0 "$BATS_TEST_TMPDIR/pod"
 }
 
-page() { echo "wget -T 5 -q -O - http://$1/"; }
+page() { echo "timeout 5 wget -q -O - http://$1/"; }
 
 @test "runc and crun containers reach each other by address and by name" {
 	serve runc net0 alpha
@@ -120,10 +120,18 @@ page() { echo "wget -T 5 -q -O - http://$1/"; }
 	done
 }
 
+# The kernel allows it when the netns belongs to the container's user namespace, and nothing
+# covers parts of the sysfs that is there.
 @test "a container with capabilities can mount sysfs itself" {
+	dir=$BATS_TEST_TMPDIR/box
+	make_bundle "$dir" sh -c 'mount -t sysfs own /tmp && ls /tmp/class/net'
+	jq 'del(.linux.maskedPaths, .linux.readonlyPaths) |
+		.mounts |= map(if .destination == "/sys" then .options = [] else . end)' \
+		"$dir/config.json" >"$dir/new"
+	mv "$dir/new" "$dir/config.json"
+	podctl bundle net0 "$dir"
 	for engine in runc crun; do
-		check 0 'eth0' run_child $engine net0 probe \
-			'mount -t sysfs own /tmp && ls /tmp/class/net'
+		check 0 'eth0' $engine run --bundle "$dir" net0.box </dev/null
 	done
 }
 
@@ -167,7 +175,7 @@ page() { echo "wget -T 5 -q -O - http://$1/"; }
 
 @test "ps shows the containers below their pod, and --tree draws it" {
 	serve crun net0 alpha
-	check 0 "net0/alpha.*running" podctl ps
+	check 0 "net0/alpha.*attached" podctl ps
 	check 0 "10\.88\." podctl ps
 	check 0 "alpha" podctl ps --tree
 	equal "$(podctl inspect net0/alpha | json - '.[0].path')" net0/alpha

@@ -104,11 +104,28 @@ inside() { # pod command...
 	podctl enter "$pod" -- "$@"
 }
 
-# A page, asked for from inside a pod with the host's tools. (busybox's static wget is no good
-# here: it may crash when it loads the host's name service modules.)
+# A page, asked for from inside a pod with tools that the host has for sure.
 fetch() { # pod address [port]
 	inside "$1" timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET / HTTP/1.0\r\n\r\n" >&3 &&
 		cat <&3' "$2" "${3:-80}"
+}
+
+# After a failed test: ends what the test left, so that the next one starts clean. Return: 1
+# after a test that passed, whose leftovers are to be found by the comparison.
+rescue() {
+	local engine id pid
+	[ -z "${BATS_TEST_COMPLETED:-}" ] || return 1
+	for pid in $(pgrep -f "$BATS_TEST_TMPDIR"); do
+		kill -9 "$pid" 2>/dev/null || true
+	done
+	for engine in runc crun; do
+		for id in $($engine list -q); do
+			$engine delete -f "$id" || true
+		done
+	done
+	for pid in "$PODD_ROOT"/*/children; do
+		find "$pid" -mindepth 1 -delete 2>/dev/null || true
+	done
 }
 
 # Ends pods whatever state they are in, and finds what sanitizers reported.
@@ -183,7 +200,7 @@ pod_compare() { # pod directory
 # ---- bundles and containers ----
 
 APPLETS=(cat date echo false hostname httpd id ifconfig ip ls mkdir mkfifo mount nc nslookup ping
-	route sed sh sleep sort test touch true udhcpc umount wc wget)
+	route sed sh sleep sort test timeout touch true udhcpc umount wc wget)
 
 # A root file system of busybox; made once a file.
 make_rootfs() { # directory
@@ -204,7 +221,8 @@ make_bundle() {
 	args=$(jq -n --args '$ARGS.positional' -- "$@")
 	jq --argjson args "$args" --arg rootfs "$BATS_FILE_TMPDIR/rootfs" --arg io "$dir/io" '
 		.process.args = $args | .root = {path: $rootfs, readonly: true} |
-		.mounts += [{destination: "/io", source: $io, type: "bind", options: ["bind"]}]
+		.mounts += [{destination: "/tmp", source: "tmpfs", type: "tmpfs", options: []},
+			{destination: "/io", source: $io, type: "bind", options: ["bind"]}]
 	' "$BATS_FILE_TMPDIR/config.json" >"$dir/config.json"
 }
 

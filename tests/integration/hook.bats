@@ -23,7 +23,7 @@ setup() {
 }
 
 teardown() {
-	pod_compare net0 "$BATS_TEST_TMPDIR/pod"
+	rescue || pod_compare net0 "$BATS_TEST_TMPDIR/pod"
 }
 
 # Moves the hook of a prepared bundle to another phase.
@@ -42,7 +42,7 @@ make_namespace() {
 	mkdir "$BATS_TEST_TMPDIR/ns"
 	mkfifo "$BATS_TEST_TMPDIR/ns/up" "$BATS_TEST_TMPDIR/ns/end"
 	podctl enter net0 -- unshare -n sh -c 'echo $$ >"$0/up"; read -r x <"$0/end"' \
-		"$BATS_TEST_TMPDIR/ns" </dev/null >/dev/null 2>&1 &
+		"$BATS_TEST_TMPDIR/ns" </dev/null >/dev/null 2>&1 3>&- &
 	namespace_job=$!
 	read -r pid <"$BATS_TEST_TMPDIR/ns/up"
 }
@@ -144,9 +144,9 @@ hook() { # phase [arguments...]; the state is on standard input
 		done
 	done <<-'END'
 		empty empty|nothing
-		truncated line|end
+		truncated :1:
 		large large|bytes
-		text line
+		text :1:
 		deep deep
 		array object
 		id id
@@ -155,14 +155,14 @@ hook() { # phase [arguments...]; the state is on standard input
 		negative pid
 		twice id|twice|duplicate
 		missing id
-		noise line
+		noise :1:
 	END
 }
 
 @test "ids outside the grammar are refused" {
 	long=$(printf 'a%.0s' $(seq 64))
 	for id in ../x net0/../x net0. ".net0" "net0.$long" net0.UPPER 'net0.a b' net0..b; do
-		check 125 "a-z" hook createRuntime < <(state_json "$id" 1)
+		check 125 "valid|a-z" hook createRuntime < <(state_json "$id" 1)
 	done
 	check 125 "id" hook createRuntime < <(state_json "" 1)
 }
@@ -173,12 +173,7 @@ hook() { # phase [arguments...]; the state is on standard input
 	check 125 'idle.*(not|start|created)' hook createRuntime < <(state_json idle.box 1)
 	[ ! -e "$(attachment idle box)" ]
 	podctl rm idle
-	theirs=/run/podd-test
-	if ! rootless; then
-		theirs=$BATS_TEST_TMPDIR/theirs
-		mkdir "$theirs"
-		chown 60600 "$theirs"
-	fi
+	theirs=/run/podd-test/foreign
 	check 125 'own|permission|belong' "$HOOK" createRuntime --root "$theirs" --pod theirs \
 		< <(state_json theirs.box 1)
 }
@@ -196,28 +191,62 @@ hook() { # phase [arguments...]; the state is on standard input
 	check 0 '' hook createRuntime < <(state_json net0.box "$pid")
 	equal "$(json "$(attachment net0 box)" .phase)" attached
 	check 0 'eth0' inside net0 nsenter -t "$pid" -n ip -4 -o address show dev eth0
-	check 125 'box.*(already|attached)' hook createRuntime < <(state_json net0.box "$pid")
-	equal "$(json "$(attachment net0 box)" .phase)" attached
+	# The same container: some runtimes call prestart as well.
+	generation=$(json "$(attachment net0 box)" .generation)
+	check 0 '' hook prestart < <(state_json net0.box "$pid")
+	equal "$(json "$(attachment net0 box)" .generation)" "$generation"
+	# Another one.
+	check 125 'box.*in use' hook createRuntime < <(state_json net0.box $$)
+	# A poststop while it runs is not its own.
 	check 0 '' hook poststop < <(state_json net0.box 0)
+	equal "$(json "$(attachment net0 box)" .phase)" attached
 	end_namespace
+	check 0 '' hook poststop < <(state_json net0.box 0)
+	[ ! -e "$(attachment net0 box)" ]
 }
 
-@test "two hooks for the same child at once: one wins" {
+leases() { find "$(pod_dir net0)/cni/networks" -name '10.88.*' | wc -l; }
+
+@test "several hooks for the same container at once attach it once" {
 	make_namespace
 	state_json net0.box "$pid" >"$BATS_TEST_TMPDIR/state"
 	pids=()
-	for i in 1 2 3 4; do
-		hook createRuntime <"$BATS_TEST_TMPDIR/state" 2>"$BATS_TEST_TMPDIR/err$i" &
+	for _ in 1 2 3 4; do
+		hook createRuntime <"$BATS_TEST_TMPDIR/state" 3>&- &
+		pids+=($!)
+	done
+	for p in "${pids[@]}"; do
+		wait "$p"
+	done
+	equal "$(leases)" 1
+	end_namespace
+	hook poststop <"$BATS_TEST_TMPDIR/state"
+}
+
+@test "two containers that want the same name at once: one gets it" {
+	make_namespace
+	first=$pid first_job=$namespace_job
+	mv "$BATS_TEST_TMPDIR/ns" "$BATS_TEST_TMPDIR/ns1"
+	make_namespace
+	pids=()
+	for p in "$first" "$pid"; do
+		state_json net0.box "$p" >"$BATS_TEST_TMPDIR/state$p"
+		hook createRuntime <"$BATS_TEST_TMPDIR/state$p" 2>"$BATS_TEST_TMPDIR/error$p" 3>&- &
 		pids+=($!)
 	done
 	won=0
 	for p in "${pids[@]}"; do
-		wait "$p" && won=$((won + 1))
+		! wait "$p" || won=$((won + 1))
 	done
-	equal $won 1 "winners"
-	equal "$(find "$(pod_dir net0)/cni/networks" -name '10.88.*' | wc -l)" 1
-	hook poststop <"$BATS_TEST_TMPDIR/state"
+	equal $won 1 winners
+	equal "$(leases)" 1
+	matches "$(cat "$BATS_TEST_TMPDIR"/error*)" 'in use'
 	end_namespace
+	mv "$BATS_TEST_TMPDIR/ns1" "$BATS_TEST_TMPDIR/ns"
+	rm -r "$BATS_TEST_TMPDIR/ns"
+	kill "$first"
+	wait "$first_job" || true
+	hook poststop < <(state_json net0.box 0)
 }
 
 @test "a late poststop does not tear down a successor" {
@@ -231,7 +260,7 @@ hook() { # phase [arguments...]; the state is on standard input
 	# By generation: podd's own way. By a poststop while the successor runs: it is not its end.
 	check 0 '' "$HOOK" detach --root "$PODD_ROOT" --pod net0 --child box --generation "$first"
 	[ -e "$(attachment net0 box)" ]
-	check 0 '' run_child crun net0 other 'wget -T 5 -q -O - http://box/'
+	check 0 '' run_child crun net0 other 'timeout 5 wget -q -O - http://box/'
 	end_child runc net0 box "$BATS_TEST_TMPDIR/box"
 }
 

@@ -212,9 +212,9 @@ phase() { json "$(pod_dir "$1")/state.json" .phase; }
 
 @test "a pod that is started twice at once has one supervisor" {
 	podctl create net0
-	podctl start net0 &
+	podctl start net0 3>&- &
 	first=$!
-	podctl start net0 &
+	podctl start net0 3>&- &
 	second=$!
 	wait $first
 	wait $second

@@ -45,7 +45,7 @@ setup() {
 }
 
 teardown() {
-	pod_compare net0 "$BATS_TEST_TMPDIR/pod"
+	rescue || pod_compare net0 "$BATS_TEST_TMPDIR/pod"
 }
 
 @test "several networks become eth0, eth1, ..." {
@@ -66,9 +66,9 @@ teardown() {
 
 @test "children of one network reach each other, those of two networks by the pod" {
 	serve runc net0 alpha --network blue
-	check 0 'I am alpha' run_child crun net0 box "wget -T 5 -q -O - http://alpha/" --network blue
+	check 0 'I am alpha' run_child crun net0 box "timeout 5 wget -q -O - http://alpha/" --network blue
 	check 0 'I am alpha' run_child crun net0 box \
-		"wget -T 5 -q -O - http://$(child_ip net0 alpha)/" --network blue --network red
+		"timeout 5 wget -q -O - http://$(child_ip net0 alpha)/" --network blue --network red
 	end_child runc net0 alpha "$BATS_TEST_TMPDIR/alpha"
 }
 

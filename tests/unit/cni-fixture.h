@@ -32,8 +32,7 @@ struct fixture {
 	int cache_fd;
 };
 
-static inline void fixture_path(const struct fixture *fixture, const char *name,
-	char ret[PATH_MAX])
+static inline void fixture_path(const struct fixture *fixture, const char *name, char ret[PATH_MAX])
 {
 	assert_in_range(snprintf(ret, PATH_MAX, "%s/%s", fixture->dir, name), 1, PATH_MAX - 1);
 }
@@ -92,8 +91,8 @@ static inline void fixture_write_plugin(const struct fixture *fixture, const cha
 		fail_msg("%s", err.msg);
 }
 
-static inline void fixture_write_script(const struct fixture *fixture, const char *type,
-	const char *text)
+static inline void fixture_write_script(
+	const struct fixture *fixture, const char *type, const char *text)
 {
 	fixture_write_plugin(fixture, type, text, strlen(text), 0755);
 }
@@ -156,8 +155,8 @@ static inline void fixture_assert_calls(const struct fixture *fixture, const cha
 /* Parses a configuration in which every LOG stands for the log and the dump. */
 static inline struct cni_config *fixture_config(const struct fixture *fixture, const char *text)
 {
-	autofree char *entry = text_format("\"log\":\"%s\",\"dump\":\"%s\"", fixture->log,
-		fixture->dump);
+	autofree char *entry =
+		text_format("\"log\":\"%s\",\"dump\":\"%s\"", fixture->log, fixture->dump);
 	struct cni_config *config = NULL;
 	char whole[FIXTURE_CONFIG_SIZE] = "";
 	struct err err = {0};

@@ -18,8 +18,8 @@
 
 static struct cni_config *make_config(struct fixture *fixture)
 {
-	return fixture_config(fixture,
-		"{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"type\":\"bridge\"}");
+	return fixture_config(
+		fixture, "{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"type\":\"bridge\"}");
 }
 
 static struct json *parse(const char *text)
@@ -174,7 +174,8 @@ static void test_list(void **state)
 	write_entry(fixture, "b-other", "{\"cniVersion\":\"1.0.0\"}");
 	assert_int_equal(mkdirat(fixture->cache_fd, "results/c-dir", 0700), 0);
 	write_entry(fixture, "x-y-z",
-		"{\"kind\":\"cniCacheV1\",\"containerId\":\"y\",\"ifName\":\"z\",\"networkName\":\"x\"}");
+		"{\"kind\":\"cniCacheV1\",\"containerId\":\"y\",\"ifName\":\"z\",\"networkName\":"
+		"\"x\"}");
 	assert_int_equal(cni_cache_list(fixture->cache_fd, &entries, &n, NULL), 0);
 	assert_int_equal(n, 2);
 	assert_string_equal(json_string(json_get(entries[0], "networkName")), "net");
@@ -197,8 +198,9 @@ static void test_long_names(void **state)
 	id[sizeof(id) - 1] = '\0';
 	runtime.container_id = id;
 	assert_int_equal(cni_cache_check_name(config, &runtime, &err), -ENAMETOOLONG);
-	assert_string_equal(err.msg, "the names of network, container and interface make 308 "
-				     "characters together, at most 223 are possible");
+	assert_string_equal(err.msg,
+		"the names of network, container and interface make 308 "
+		"characters together, at most 223 are possible");
 	/* The longest that is allowed can really be written. */
 	id[223 - strlen("net--eth0")] = '\0';
 	assert_int_equal(cni_cache_check_name(config, &runtime, NULL), 0);

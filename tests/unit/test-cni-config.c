@@ -31,8 +31,8 @@ static void refused(const char *text, const char *message)
 	struct cni_config *config = NULL;
 	struct err err = {0};
 
-	assert_int_equal(cni_config_parse("net.conflist", text, strlen(text), &config, &err),
-		-EINVAL);
+	assert_int_equal(
+		cni_config_parse("net.conflist", text, strlen(text), &config, &err), -EINVAL);
 	if (!strstr(err.msg, message) || !text_starts_with(err.msg, "net.conflist"))
 		fail_msg("%s: \"%s\" has no \"%s\"", text, err.msg, message);
 	assert_null(config);
@@ -40,9 +40,10 @@ static void refused(const char *text, const char *message)
 
 static void test_list(void **state)
 {
-	autoptr(cni_config) config = parse(
-		"{\"cniVersion\":\"0.4.0\",\"name\":\"n.1\",\"disableCheck\":true,\"disableGC\":\"true\","
-		"\"plugins\":[{\"type\":\"a\"},{\"type\":\"b-2_x.y\"}]}");
+	autoptr(cni_config) config =
+		parse("{\"cniVersion\":\"0.4.0\",\"name\":\"n.1\",\"disableCheck\":true,"
+		      "\"disableGC\":\"true\","
+		      "\"plugins\":[{\"type\":\"a\"},{\"type\":\"b-2_x.y\"}]}");
 
 	assert_string_equal(cni_config_name(config), "n.1");
 	assert_string_equal(cni_config_version(config), "0.4.0");
@@ -79,7 +80,8 @@ static void test_refused(void **state)
 		"the network name \"../n\" is invalid");
 	refused("{\"cniVersion\":\"1.0.0\",\"name\":\"\",\"type\":\"a\"}", "name \"\" is invalid");
 	refused("{\"cniVersion\":\"1.0.0\",\"name\":\".n\",\"type\":\"a\"}", "is invalid");
-	refused("{\"name\":\"n\",\"type\":\"a\"}", "\"cniVersion\" is missing, supported are 0.3.0");
+	refused("{\"name\":\"n\",\"type\":\"a\"}",
+		"\"cniVersion\" is missing, supported are 0.3.0");
 	refused("{\"cniVersion\":\"9.0.0\",\"name\":\"n\",\"type\":\"a\"}",
 		"cniVersion \"9.0.0\" is not supported, supported are 0.3.0, 0.3.1");
 	refused("{\"cniVersion\":\"0.2.0\",\"name\":\"n\",\"type\":\"a\"}", "\"0.2.0\" is not");
@@ -102,7 +104,8 @@ static void test_refused(void **state)
 	refused(HEAD "\"plugins\":[{\"type\":\"a\",\"ipam\":[]}]}", "ipam");
 	refused(HEAD "\"plugins\":[{\"type\":\"a\",\"capabilities\":[]}]}", "capabilities");
 	refused(HEAD "\"disableCheck\":1,\"type\":\"a\"}", "disableCheck");
-	refused(HEAD "\"disableGC\":\"yes\",\"type\":\"a\"}", "\"disableGC\" must be true or false");
+	refused(HEAD "\"disableGC\":\"yes\",\"type\":\"a\"}",
+		"\"disableGC\" must be true or false");
 }
 
 static void test_counts(void **state)
@@ -134,11 +137,13 @@ static void test_counts(void **state)
 
 static void test_version_choice(void **state)
 {
-	autoptr(cni_config) config = parse(
-		"{\"cniVersion\":\"0.3.1\",\"cniVersions\":[\"2.0.0\",\"0.4.0\",\"1.1.0\",\"0.1.0\"],"
-		"\"name\":\"n\",\"type\":\"a\"}");
+	autoptr(cni_config) config =
+		parse("{\"cniVersion\":\"0.3.1\",\"cniVersions\":[\"2.0.0\",\"0.4.0\",\"1.1.0\","
+		      "\"0.1.0\"],"
+		      "\"name\":\"n\",\"type\":\"a\"}");
 	autoptr(cni_config) newer =
-		parse("{\"cniVersion\":\"2.0.0\",\"cniVersions\":[\"1.0.0\"],\"name\":\"n\",\"type\":\"a\"}");
+		parse("{\"cniVersion\":\"2.0.0\",\"cniVersions\":[\"1.0.0\"],\"name\":\"n\","
+		      "\"type\":\"a\"}");
 	enum cni_version version;
 
 	assert_string_equal(cni_config_version(config), "1.1.0");
@@ -152,11 +157,12 @@ static void test_version_choice(void **state)
 
 static void test_request(void **state)
 {
-	autoptr(cni_config) config = parse(
-		"{\"cniVersion\":\"0.4.0\",\"name\":\"list\",\"plugins\":[{\"type\":\"a\","
-		"\"cniVersion\":\"0.1.0\",\"name\":\"other\",\"capabilities\":{\"portMappings\":true,"
-		"\"mac\":false,\"ips\":true},\"runtimeConfig\":{\"x\":1},\"prevResult\":{},"
-		"\"cni.dev/x\":1,\"own\":{\"k\":[1.50]},\"args\":{\"cni\":{}}}]}");
+	autoptr(cni_config) config =
+		parse("{\"cniVersion\":\"0.4.0\",\"name\":\"list\",\"plugins\":[{\"type\":\"a\","
+		      "\"cniVersion\":\"0.1.0\",\"name\":\"other\",\"capabilities\":{"
+		      "\"portMappings\":true,"
+		      "\"mac\":false,\"ips\":true},\"runtimeConfig\":{\"x\":1},\"prevResult\":{},"
+		      "\"cni.dev/x\":1,\"own\":{\"k\":[1.50]},\"args\":{\"cni\":{}}}]}");
 	autoptr(json) args = NULL;
 	autoptr(json) prev = json_new_object();
 	autoptr(json) request = NULL;
@@ -190,8 +196,7 @@ static void write_file(int dirfd, const char *name, const char *text)
 
 #define NETWORK(name, type) \
 	"{\"cniVersion\":\"1.0.0\",\"name\":\"" name "\",\"plugins\":[{\"type\":\"" type "\"}]}"
-#define SINGLE(name, type) \
-	"{\"cniVersion\":\"1.0.0\",\"name\":\"" name "\",\"type\":\"" type "\"}"
+#define SINGLE(name, type) "{\"cniVersion\":\"1.0.0\",\"name\":\"" name "\",\"type\":\"" type "\"}"
 
 static void finds(char *const *dirs, const char *name, const char *type, const char *file)
 {
@@ -240,7 +245,8 @@ static void test_find_order(void **state)
 	finds(dirs, "b", "json", "/first/20-b.json");
 	finds(dirs, "c", "third", "/second/01-link.conflist");
 	finds(dirs, "podd", "bridge", "built in");
-	misses(dirs, "d", -ENOENT, "there is no network \"d\" in /nonexistent/net.d, /tmp/podd-cni-");
+	misses(dirs, "d", -ENOENT,
+		"there is no network \"d\" in /nonexistent/net.d, /tmp/podd-cni-");
 	misses(dirs, "d", -ENOENT, "there are: podd, a, b, c");
 	misses(dirs, "../x", -EINVAL, "the network name \"../x\" is invalid");
 	write_file(second, "podd.conf", SINGLE("podd", "own"));
@@ -262,7 +268,8 @@ static void test_find_with_broken_files(void **state)
 	assert_int_equal(mkdirat(dir, "50-dir.conflist", 0755), 0);
 	finds(dirs, "good", "right", "/40-good.conflist");
 	/* The first of that name counts, even though there is a good one behind it. */
-	misses(dirs, "wrong", -EINVAL, "/20-wrong.conflist: plugins[0]: the type \"../x\" is invalid");
+	misses(dirs, "wrong", -EINVAL,
+		"/20-wrong.conflist: plugins[0]: the type \"../x\" is invalid");
 	misses(dirs, "broken", -ENOENT, "could not be read: /tmp/podd-cni-");
 	misses(dirs, "broken", -ENOENT, "10-broken.conflist:1:");
 }
@@ -287,7 +294,8 @@ static void test_plugin_files(void **state)
 	assert_string_equal(cni_config_plugin_type(config, 1), "second");
 	assert_string_equal(cni_config_plugin_type(config, 2), "third");
 	/* The document has them, so that a record of it is complete. */
-	assert_int_equal(cni_config_from_json("record", cni_config_document(config), &again, NULL), 0);
+	assert_int_equal(
+		cni_config_from_json("record", cni_config_document(config), &again, NULL), 0);
 	assert_int_equal(cni_config_plugins(again), 3);
 
 	write_file(dir, "net.conflist", "{\"cniVersion\":\"1.1.0\",\"name\":\"net\"}");
@@ -343,9 +351,11 @@ static void test_default_network(void **state)
 {
 	static const char *const expected =
 		"{\"cniVersion\":\"1.0.0\",\"name\":\"podd\",\"plugins\":[{\"type\":\"bridge\","
-		"\"bridge\":\"podd0\",\"isGateway\":true,\"isDefaultGateway\":true,\"ipMasq\":false,"
+		"\"bridge\":\"podd0\",\"isGateway\":true,\"isDefaultGateway\":true,\"ipMasq\":"
+		"false,"
 		"\"hairpinMode\":true,\"mtu\":9000,\"capabilities\":{\"ips\":true,\"mac\":true},"
-		"\"ipam\":{\"type\":\"host-local\",\"ranges\":[[{\"subnet\":\"10.88.0.0/16\"}]%s]}}]}";
+		"\"ipam\":{\"type\":\"host-local\",\"ranges\":[[{\"subnet\":\"10.88.0.0/"
+		"16\"}]%s]}}]}";
 	char *dirs[] = {NULL};
 
 	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
@@ -393,7 +403,8 @@ static void test_list_networks(void **state)
 	free_configs(configs, n);
 	/* The directory is there twice, and so is its problem. */
 	assert_int_equal(strv_length(problems), 2);
-	assert_non_null(strstr(problems[0], "40-bad.conflist: plugins[0]: the type \"/\" is invalid"));
+	assert_non_null(
+		strstr(problems[0], "40-bad.conflist: plugins[0]: the type \"/\" is invalid"));
 	assert_int_equal(cni_config_list(dirs, 1500, true, &configs, &n, NULL, NULL), 0);
 	free_configs(configs, n);
 }

@@ -16,8 +16,7 @@
 #include "cni-exec.h"
 #include "cni-fixture.h"
 
-static void refuse_to_open(struct fixture *fixture, const char *type, int code,
-	const char *message)
+static void refuse_to_open(struct fixture *fixture, const char *type, int code, const char *message)
 {
 	struct cni_plugin plugin = {.fd = -1};
 	struct err err = {0};
@@ -33,7 +32,8 @@ static void test_open_refuses(void **state)
 {
 	struct fixture *fixture = *state;
 
-	refuse_to_open(fixture, "absent", -ENOENT, "there is no plugin \"absent\" in /tmp/podd-cni-");
+	refuse_to_open(
+		fixture, "absent", -ENOENT, "there is no plugin \"absent\" in /tmp/podd-cni-");
 	refuse_to_open(fixture, "../../bin/sh", -EINVAL, "the type \"../../bin/sh\" is invalid");
 	refuse_to_open(fixture, "..", -EINVAL, "is invalid");
 	refuse_to_open(fixture, "", -EINVAL, "is invalid");
@@ -98,12 +98,12 @@ static void test_scripts_by_path(void **state)
 }
 
 /* Calls the plugin with a request in which LOG stands for the log and the dump. */
-static int call(struct fixture *fixture, const char *type, const char *command,
-	const char *request, unsigned timeout_ms, struct json **ret_output, int64_t *ret_code,
-	struct err *err)
+static int call(struct fixture *fixture, const char *type, const char *command, const char *request,
+	unsigned timeout_ms, struct json **ret_output, int64_t *ret_code, struct err *err)
 {
-	autofree char *whole = text_format("{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"type\":\"x\","
-					   "\"plugins\":[{\"type\":\"x\",%s}]}",
+	autofree char *whole = text_format(
+		"{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"type\":\"x\","
+		"\"plugins\":[{\"type\":\"x\",%s}]}",
 		request);
 	struct cni_runtime runtime = fixture_runtime(fixture);
 	cleanup(cni_plugin_done) struct cni_plugin plugin = {.fd = -1};
@@ -162,7 +162,8 @@ static void test_failures(void **state)
 		"plugin \"fake\", ADD: it printed no JSON (its output:1:");
 	fails(fixture, "ADD", "\"mode\":\"error\"", -EREMOTEIO, 100,
 		"plugin \"fake\", ADD: code 100: the fake plugin fails; as asked");
-	fails(fixture, "DEL", "\"mode\":\"error\"", -EREMOTEIO, 100, "plugin \"fake\", DEL: code 100");
+	fails(fixture, "DEL", "\"mode\":\"error\"", -EREMOTEIO, 100,
+		"plugin \"fake\", DEL: code 100");
 	fails(fixture, "ADD", "\"mode\":\"signal\"", -EREMOTEIO, 0,
 		"it was killed by signal 9 (Killed) and printed no error object");
 	fails(fixture, "ADD", "\"mode\":\"flood\"", -EPROTO, 0, "wrote more than 1048576 bytes");
@@ -237,7 +238,8 @@ static void test_daemon(void **state)
 	fixture_install(fixture, "fake");
 	/* Well before the daemon's own end, which would be an -ETIMEDOUT. */
 	assert_int_equal(
-		call(fixture, "fake", "ADD", "\"mode\":\"daemon\"", 30000, &output, &code, NULL), 0);
+		call(fixture, "fake", "ADD", "\"mode\":\"daemon\"", 30000, &output, &code, NULL),
+		0);
 	assert_non_null(output);
 	end_daemon(fixture);
 }
@@ -256,15 +258,16 @@ static void test_clean_environment(void **state)
 	assert_int_equal(
 		call(fixture, "fake", "ADD", "\"mode\":\"env\",LOG", 0, &output, &code, NULL), 0);
 	log = fixture_read(fixture, "log");
-	expected = text_format("env PATH=/usr/sbin:/usr/bin:/sbin:/bin\n"
-			       "env CNI_COMMAND=ADD\n"
-			       "env CNI_CONTAINERID=net0.web\n"
-			       "env CNI_NETNS=/run/netns/net0.web\n"
-			       "env CNI_IFNAME=eth0\n"
-			       "env CNI_ARGS=IP=10.0.0.1\n"
-			       "env CNI_PATH=%s\n"
-			       "fd 0\nfd 1\nfd 2\n"
-			       "cwd /\numask 022\ngroup own\n",
+	expected = text_format(
+		"env PATH=/usr/sbin:/usr/bin:/sbin:/bin\n"
+		"env CNI_COMMAND=ADD\n"
+		"env CNI_CONTAINERID=net0.web\n"
+		"env CNI_NETNS=/run/netns/net0.web\n"
+		"env CNI_IFNAME=eth0\n"
+		"env CNI_ARGS=IP=10.0.0.1\n"
+		"env CNI_PATH=%s\n"
+		"fd 0\nfd 1\nfd 2\n"
+		"cwd /\numask 022\ngroup own\n",
 		fixture->plugins);
 	environment = strstr(log, "env ");
 	assert_non_null(environment);

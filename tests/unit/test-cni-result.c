@@ -67,7 +67,8 @@ static void test_same_version(void **state)
 {
 	/* Everything that nobody asked about stays. */
 	static const char *const text =
-		"{\"cniVersion\":\"1.0.0\",\"interfaces\":[{\"name\":\"eth0\",\"mac\":\"02:00:00:00:00:01\","
+		"{\"cniVersion\":\"1.0.0\",\"interfaces\":[{\"name\":\"eth0\",\"mac\":\"02:00:00:"
+		"00:00:01\","
 		"\"sandbox\":\"/run/netns/a\",\"x\":1}],\"ips\":[{\"address\":\"10.0.0.2/24\","
 		"\"gateway\":\"10.0.0.1\",\"interface\":0}],\"routes\":[{\"dst\":\"0.0.0.0/0\"}],"
 		"\"dns\":{\"nameservers\":[\"10.0.0.1\"],\"domain\":\"d\",\"search\":[\"s\"],"
@@ -85,7 +86,8 @@ static void test_ip_versions(void **state)
 		"{\"cniVersion\":\"1.0.0\",\"ips\":[{\"address\":\"10.0.0.2/24\"},"
 		"{\"address\":\"fd00::2/64\"}]}";
 	static const char *const old_form =
-		"{\"cniVersion\":\"0.4.0\",\"ips\":[{\"version\":\"4\",\"address\":\"10.0.0.2/24\"},"
+		"{\"cniVersion\":\"0.4.0\",\"ips\":[{\"version\":\"4\",\"address\":\"10.0.0.2/"
+		"24\"},"
 		"{\"version\":\"6\",\"address\":\"fd00::2/64\"}]}";
 
 	converts(new_form, CNI_0_4_0, old_form);
@@ -97,7 +99,8 @@ static void test_attributes_of_1_1(void **state)
 {
 	static const char *const text =
 		"{\"cniVersion\":\"1.1.0\",\"interfaces\":[{\"name\":\"eth0\",\"mtu\":1500,"
-		"\"socketPath\":\"/s\",\"pciID\":\"0\"}],\"routes\":[{\"dst\":\"::/0\",\"gw\":\"fd00::1\","
+		"\"socketPath\":\"/s\",\"pciID\":\"0\"}],\"routes\":[{\"dst\":\"::/"
+		"0\",\"gw\":\"fd00::1\","
 		"\"mtu\":1400,\"advmss\":1,\"priority\":2,\"table\":3,\"scope\":0}]}";
 
 	converts(text, CNI_1_1_0, text);
@@ -118,7 +121,8 @@ static void test_refused(void **state)
 	refused("{\"interfaces\":[{\"name\":\"a\",\"mac\":[]}]}", "mac");
 	refused("{\"interfaces\":[{\"name\":\"a\",\"sandbox\":1}]}", "sandbox");
 	refused("{\"ips\":[{\"address\":\"10.0.0.2\"}]}",
-		"ips[0]: \"address\" is \"10.0.0.2\", which is not an address with a prefix length");
+		"ips[0]: \"address\" is \"10.0.0.2\", which is not an address with a prefix "
+		"length");
 	refused("{\"ips\":[{\"address\":\"10.0.0.2/33\"}]}", "prefix length");
 	refused("{\"ips\":[{\"address\":\"10.0.0.256/24\"}]}", "prefix length");
 	refused("{\"ips\":[{\"address\":\"fd00::1/129\"}]}", "prefix length");
@@ -156,12 +160,12 @@ static void test_too_many_addresses(void **state)
 
 static void test_addresses(void **state)
 {
-	autoptr(json) result = parse(
-		"{\"interfaces\":[{\"name\":\"br0\"},{\"name\":\"eth0\",\"sandbox\":\"/n\"},"
-		"{\"name\":\"eth1\",\"sandbox\":\"/n\"}],\"ips\":["
-		"{\"address\":\"10.0.0.1/24\",\"interface\":0},{\"address\":\"10.0.0.2/24\","
-		"\"interface\":1},{\"address\":\"10.0.1.2/24\",\"interface\":2},"
-		"{\"address\":\"fd00::2/64\"}]}");
+	autoptr(json) result =
+		parse("{\"interfaces\":[{\"name\":\"br0\"},{\"name\":\"eth0\",\"sandbox\":\"/n\"},"
+		      "{\"name\":\"eth1\",\"sandbox\":\"/n\"}],\"ips\":["
+		      "{\"address\":\"10.0.0.1/24\",\"interface\":0},{\"address\":\"10.0.0.2/24\","
+		      "\"interface\":1},{\"address\":\"10.0.1.2/24\",\"interface\":2},"
+		      "{\"address\":\"fd00::2/64\"}]}");
 	autoptr(json) empty = parse("{}");
 	autostrv addresses = NULL;
 	autostrv none = NULL;

@@ -113,7 +113,8 @@ static void test_add(void **state)
 	assert_string_equal(addresses[0], "10.9.0.2/24");
 	/* DNS is kept, too. */
 	assert_string_equal(
-		json_string(json_at(json_get(json_get(result, "dns"), "nameservers"), 0)), "10.9.0.1");
+		json_string(json_at(json_get(json_get(result, "dns"), "nameservers"), 0)),
+		"10.9.0.1");
 
 	requests = read_requests(fixture);
 	first = next_request(&requests);
@@ -144,8 +145,8 @@ static void test_old_version(void **state)
 	requests = read_requests(fixture);
 	first = next_request(&requests);
 	second = next_request(&requests);
-	assert_string_equal(json_string(json_get(json_get(second, "prevResult"), "cniVersion")),
-		"0.3.1");
+	assert_string_equal(
+		json_string(json_get(json_get(second, "prevResult"), "cniVersion")), "0.3.1");
 	assert_string_equal(
 		json_string(json_get(
 			json_at(json_get(json_get(second, "prevResult"), "ips"), 0), "version")),
@@ -168,20 +169,21 @@ static void test_result_is_converted(void **state)
 
 	install_all(fixture);
 	fixture_write_script(fixture, "odd",
-		"#!/bin/sh\necho '{\"cniVersion\":\"1.0.0\",\"ips\":[{\"address\":\"fd00::2/64\"}]}'\n");
+		"#!/bin/sh\necho "
+		"'{\"cniVersion\":\"1.0.0\",\"ips\":[{\"address\":\"fd00::2/64\"}]}'\n");
 	added(fixture, config);
 	requests = read_requests(fixture);
 	second = next_request(&requests);
-	assert_string_equal(json_string(json_get(json_get(second, "prevResult"), "cniVersion")),
-		"0.4.0");
+	assert_string_equal(
+		json_string(json_get(json_get(second, "prevResult"), "cniVersion")), "0.4.0");
 	assert_string_equal(
 		json_string(json_get(
 			json_at(json_get(json_get(second, "prevResult"), "ips"), 0), "version")),
 		"6");
 }
 
-static void fails(struct fixture *fixture, const char *text, int code, const char *message,
-	const char *calls)
+static void fails(
+	struct fixture *fixture, const char *text, int code, const char *message, const char *calls)
 {
 	autoptr(cni_config) config = fixture_config(fixture, text);
 	struct err err = {0};
@@ -198,9 +200,8 @@ static void test_roll_back(void **state)
 
 	install_all(fixture);
 	fails(fixture,
-		NET("1.0.0",
-			PLUGIN("one", "") "," PLUGIN("two", ",\"mode\":\"error\",\"on\":\"ADD\"") ","
-			PLUGIN("three", "")),
+		NET("1.0.0", PLUGIN("one", "") "," PLUGIN("two",
+				     ",\"mode\":\"error\",\"on\":\"ADD\"") "," PLUGIN("three", "")),
 		-EREMOTEIO,
 		"network \"net\": plugin \"two\", ADD: code 100: the fake plugin fails; as asked",
 		"ADD one, ADD two, DEL two, DEL one");
@@ -210,11 +211,11 @@ static void test_roll_back(void **state)
 		"plugin \"one\", ADD: ips[0]: \"address\" is \"10.9.0.2\"", "ADD one, DEL one");
 	/* What cannot be taken back is said. */
 	fails(fixture,
-		NET("1.0.0",
-			PLUGIN("one", ",\"mode\":\"fail-del\"") ","
-			PLUGIN("two", ",\"mode\":\"signal\",\"on\":\"ADD\"")),
+		NET("1.0.0", PLUGIN("one", ",\"mode\":\"fail-del\"") "," PLUGIN(
+				     "two", ",\"mode\":\"signal\",\"on\":\"ADD\"")),
 		-EREMOTEIO,
-		"(Killed) and printed no error object; taking it back failed, too: plugin \"one\", DEL",
+		"(Killed) and printed no error object; taking it back failed, too: plugin \"one\", "
+		"DEL",
 		"ADD one, ADD two, DEL two, DEL one");
 }
 
@@ -242,7 +243,8 @@ static void test_hanging_plugin(void **state)
 	struct fixture *fixture = *state;
 	struct cni_runtime runtime = fixture_runtime(fixture);
 	autoptr(cni_config) config = fixture_config(fixture,
-		NET("1.0.0", PLUGIN("one", "") "," PLUGIN("two", ",\"mode\":\"hang\",\"on\":\"ADD\"")));
+		NET("1.0.0",
+			PLUGIN("one", "") "," PLUGIN("two", ",\"mode\":\"hang\",\"on\":\"ADD\"")));
 	struct json *result = NULL;
 	char **addresses = NULL;
 	struct err err = {0};
@@ -276,8 +278,7 @@ static void test_result_that_cannot_be_kept(void **state)
 	fixture_assert_calls(fixture, "ADD one, DEL one");
 }
 
-static void bad_parameters(struct fixture *fixture, struct cni_runtime runtime,
-	const char *message)
+static void bad_parameters(struct fixture *fixture, struct cni_runtime runtime, const char *message)
 {
 	autoptr(cni_config) config = fixture_config(fixture, NET("1.0.0", PLUGIN("one", "")));
 	struct json *result = NULL;
@@ -312,7 +313,8 @@ static void test_bad_parameters(void **state)
 	bad_parameters(fixture, runtime, "there is no network namespace to add to");
 	runtime = fixture_runtime(fixture);
 	runtime.ip = "10.0.0.1;X=y";
-	bad_parameters(fixture, runtime, "the address \"10.0.0.1;X=y\" that is asked for is invalid");
+	bad_parameters(
+		fixture, runtime, "the address \"10.0.0.1;X=y\" that is asked for is invalid");
 	runtime = fixture_runtime(fixture);
 	runtime.mac = "";
 	bad_parameters(fixture, runtime, "the MAC address \"\" that is asked for is invalid");
@@ -336,7 +338,8 @@ static void assert_args(struct fixture *fixture, const char *capabilities,
 	if (cni_add(config, runtime, &result, &addresses, &err) < 0)
 		fail_msg("%s", err.msg);
 	assert_string_equal(
-		json_string(json_get(json_at(json_get(result, "interfaces"), 0), "name")), expected);
+		json_string(json_get(json_at(json_get(result, "interfaces"), 0), "name")),
+		expected);
 	assert_int_equal(cni_del(config, runtime, NULL), 0);
 }
 
@@ -431,8 +434,9 @@ static void test_del_calls_everybody(void **state)
 	struct fixture *fixture = *state;
 	struct cni_runtime runtime = fixture_runtime(fixture);
 	autoptr(cni_config) config = fixture_config(fixture,
-		NET("1.0.0", PLUGIN("one", "") "," PLUGIN("two", ",\"mode\":\"fail-del\"") ","
-			PLUGIN("three", ",\"mode\":\"signal\",\"on\":\"DEL\"")));
+		NET("1.0.0",
+			PLUGIN("one", "") "," PLUGIN("two", ",\"mode\":\"fail-del\"") "," PLUGIN(
+				"three", ",\"mode\":\"signal\",\"on\":\"DEL\"")));
 	struct err err = {0};
 
 	install_all(fixture);
@@ -477,8 +481,9 @@ static void test_del_with_broken_cache(void **state)
 
 /* ---- versions ---- */
 
-#define MANY(plugins) \
-	"{\"cniVersion\":\"0.3.1\",\"cniVersions\":[\"1.1.0\",\"1.0.0\",\"0.4.0\"],\"name\":\"net\"," \
+#define MANY(plugins)                                                                         \
+	"{\"cniVersion\":\"0.3.1\",\"cniVersions\":[\"1.1.0\",\"1.0.0\",\"0.4.0\"],\"name\":" \
+	"\"net\","                                                                            \
 	"\"plugins\":[" plugins "]}"
 #define REFUSE(speaks) ",\"mode\":\"refuse\",\"speaks\":\"" speaks "\""
 
@@ -486,15 +491,15 @@ static void test_lower_version(void **state)
 {
 	struct fixture *fixture = *state;
 	struct cni_runtime runtime = fixture_runtime(fixture);
-	autoptr(cni_config) config = fixture_config(fixture,
-		MANY(PLUGIN("one", "") "," PLUGIN("two", REFUSE("0.4.0"))));
+	autoptr(cni_config) config =
+		fixture_config(fixture, MANY(PLUGIN("one", "") "," PLUGIN("two", REFUSE("0.4.0"))));
 	autoptr(json) entry = NULL;
 
 	install_all(fixture);
 	added(fixture, config);
 	/* The whole list speaks one version; the one that refused did nothing. */
-	fixture_assert_calls(fixture,
-		"ADD one, ADD two, DEL one, ADD one, ADD two, DEL one, ADD one, ADD two");
+	fixture_assert_calls(
+		fixture, "ADD one, ADD two, DEL one, ADD one, ADD two, DEL one, ADD one, ADD two");
 	assert_int_equal(cni_cache_load(config, &runtime, &entry, NULL), 0);
 	assert_string_equal(
 		json_string(json_get(json_get(entry, "result"), "cniVersion")), "0.4.0");
@@ -525,12 +530,12 @@ static void test_check(void **state)
 {
 	struct fixture *fixture = *state;
 	struct cni_runtime runtime = fixture_runtime(fixture);
-	autoptr(cni_config) config = fixture_config(fixture,
-		NET("0.4.0", PLUGIN("one", "") ","
-			PLUGIN("two", ",\"mode\":\"error\",\"on\":\"CHECK\"")));
+	autoptr(cni_config) config = fixture_config(
+		fixture, NET("0.4.0", PLUGIN("one", "") "," PLUGIN(
+					      "two", ",\"mode\":\"error\",\"on\":\"CHECK\"")));
 	autoptr(cni_config) disabled = fixture_config(fixture,
-		"{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"disableCheck\":true,\"plugins\":["
-		PLUGIN("one", "") "]}");
+		"{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"disableCheck\":true,\"plugins\":"
+		"[" PLUGIN("one", "") "]}");
 	autoptr(cni_config) old = fixture_config(fixture, NET("0.3.1", PLUGIN("one", "")));
 	struct err err = {0};
 
@@ -553,8 +558,8 @@ static void test_status(void **state)
 	struct cni_runtime runtime = fixture_runtime(fixture);
 	autoptr(cni_config) config =
 		fixture_config(fixture, NET("1.1.0", PLUGIN("one", "") "," PLUGIN("two", "")));
-	autoptr(cni_config) failing = fixture_config(fixture,
-		NET("1.1.0", PLUGIN("one", ",\"mode\":\"error\",\"on\":\"STATUS\"")));
+	autoptr(cni_config) failing = fixture_config(
+		fixture, NET("1.1.0", PLUGIN("one", ",\"mode\":\"error\",\"on\":\"STATUS\"")));
 	autoptr(cni_config) old = fixture_config(fixture, NET("1.0.0", PLUGIN("one", "")));
 	autoptr(cni_config) older_plugin =
 		fixture_config(fixture, NET("1.1.0", "{\"type\":\"older\"}"));
@@ -579,10 +584,11 @@ static void test_gc(void **state)
 	struct fixture *fixture = *state;
 	struct cni_runtime runtime = fixture_runtime(fixture);
 	autoptr(cni_config) config = fixture_config(fixture,
-		NET("1.1.0", PLUGIN("one", ",\"mode\":\"error\",\"on\":\"GC\"") "," PLUGIN("two", "")));
+		NET("1.1.0",
+			PLUGIN("one", ",\"mode\":\"error\",\"on\":\"GC\"") "," PLUGIN("two", "")));
 	autoptr(cni_config) disabled = fixture_config(fixture,
-		"{\"cniVersion\":\"1.1.0\",\"name\":\"net\",\"disableGC\":true,\"plugins\":["
-		PLUGIN("one", "") "]}");
+		"{\"cniVersion\":\"1.1.0\",\"name\":\"net\",\"disableGC\":true,\"plugins\":"
+		"[" PLUGIN("one", "") "]}");
 	struct cni_attachment valid[] = {{"net0.web", "eth0"}};
 	cleanup(requests_done) struct requests requests = {0};
 	autoptr(json) request = NULL;
@@ -604,7 +610,8 @@ static void test_gc(void **state)
 	requests = read_requests(fixture);
 	request = next_request(&requests);
 	assert_int_equal(
-		json_write(json_get(request, "cni.dev/valid-attachments"), false, &text, &length), 0);
+		json_write(json_get(request, "cni.dev/valid-attachments"), false, &text, &length),
+		0);
 	assert_string_equal(text, "[{\"containerID\":\"net0.web\",\"ifname\":\"eth0\"}]");
 	/* Not valid any more: deleted first. */
 	assert_int_equal(cni_gc(config, NULL, 0, &runtime, NULL), -EREMOTEIO);
@@ -617,8 +624,9 @@ static void test_gc_of_old_network(void **state)
 	struct fixture *fixture = *state;
 	struct cni_runtime runtime = fixture_runtime(fixture);
 	autoptr(cni_config) config = fixture_config(fixture, NET("1.0.0", PLUGIN("one", "")));
-	autoptr(cni_config) other = fixture_config(fixture,
-		"{\"cniVersion\":\"1.0.0\",\"name\":\"other\",\"plugins\":[" PLUGIN("one", "") "]}");
+	autoptr(cni_config) other = fixture_config(
+		fixture, "{\"cniVersion\":\"1.0.0\",\"name\":\"other\",\"plugins\":[" PLUGIN(
+				 "one", "") "]}");
 
 	install_all(fixture);
 	added(fixture, config);

@@ -23,8 +23,8 @@
 #define OUTPUT_MAX (2 * 1024 * 1024)
 
 /* Runs a shell script with the spawn's other fields as they are. */
-static int run_shell(struct spawn spawn, const char *script, struct spawn_result *ret,
-	struct err *err)
+static int run_shell(
+	struct spawn spawn, const char *script, struct spawn_result *ret, struct err *err)
 {
 	char *copy = strdup(script);
 	char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, copy, NULL};
@@ -157,7 +157,8 @@ static void test_signals_are_default(void **state)
 	sigaddset(&term, SIGTERM);
 	sigprocmask(SIG_BLOCK, &term, &before);
 	signal(SIGTERM, SIG_IGN);
-	assert_int_equal(run_shell((struct spawn){0}, "kill -TERM $$; echo alive", &result, NULL), 0);
+	assert_int_equal(
+		run_shell((struct spawn){0}, "kill -TERM $$; echo alive", &result, NULL), 0);
 	signal(SIGTERM, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	assert_string_equal(result.output, "");
@@ -237,7 +238,8 @@ static void test_end_with_the_caller(void **state)
 		struct spawn spawn = {.envp = fifo.environment};
 		struct spawn_result result;
 
-		run_shell(spawn, "exec 5>\"$FIFO\"; echo x >&5; exec /bin/sleep 1000", &result, NULL);
+		run_shell(
+			spawn, "exec 5>\"$FIFO\"; echo x >&5; exec /bin/sleep 1000", &result, NULL);
 		_exit(1);
 	}
 	reader = open(fifo.path, O_RDONLY | O_CLOEXEC);
@@ -293,14 +295,14 @@ static void test_end_of_stderr_is_kept(void **state)
 	cleanup(spawn_result_done) struct spawn_result result = {0};
 	struct spawn spawn = {.stderr_max = 64};
 
-	assert_int_equal(run_shell(spawn,
-				 "i=0; while [ $i -lt 20000 ]; do echo \"line $i\"; i=$((i+1)); done >&2\n"
-				 "echo 'the last line' >&2",
-				 &result, NULL),
+	assert_int_equal(
+		run_shell(spawn,
+			"i=0; while [ $i -lt 20000 ]; do echo \"line $i\"; i=$((i+1)); done >&2\n"
+			"echo 'the last line' >&2",
+			&result, NULL),
 		0);
 	assert_int_equal(result.errors_length, 64);
-	assert_string_equal(
-		result.errors + 64 - strlen("line 19999\nthe last line\n"),
+	assert_string_equal(result.errors + 64 - strlen("line 19999\nthe last line\n"),
 		"line 19999\nthe last line\n");
 	spawn_result_done(&result);
 	spawn.stderr_max = 0;
