@@ -92,7 +92,7 @@ static int add_plugin_files(int dirfd, const char *path, struct json *document, 
 	r = list_dir(dirfd, name, &fd, &files, err);
 	for (size_t i = 0; r == 0 && files && files[i]; i++) {
 		autofree char *file = NULL;
-		struct json *plugin;
+		struct json *plugin = NULL;
 
 		if (!text_ends_with(files[i], ".conf"))
 			continue;

@@ -196,7 +196,9 @@ int hierarchy_remove_pod(int rootfd, const char *path, struct err *err)
 	autoclose int container = -1;
 	int r;
 
-	r = open_container(rootfd, path, &container, leaf, err);
+	r = name_check_path(path, err);
+	if (r == 0)
+		r = open_container(rootfd, path, &container, leaf, err);
 	if (r == 0)
 		r = file_remove_tree(container, leaf, err);
 	if (r < 0)

@@ -131,10 +131,9 @@ int pod_state_load(int podfd, struct pod_state *ret, struct err *err)
 
 	pod_state_init(&state);
 	r = record_load(podfd, RECORD_STATE, &document, err);
-	if (r == 0)
-		r = read_document(document, &state, err);
-	else if (r == -ENOENT)
-		r = 0;
+	if (r < 0 && r != -ENOENT)
+		return r;
+	r = document ? read_document(document, &state, err) : 0;
 	if (r < 0) {
 		pod_state_done(&state);
 		return err_wrap(err, r, "%s", RECORD_STATE);

@@ -37,10 +37,11 @@ int record_load(int dirfd, const char *name, struct json **ret, struct err *err)
 	r = file_read(dirfd, name, JSON_BYTES_MAX, &text, &length, err);
 	if (r == 0)
 		r = json_parse(name, text, length, &document, err);
-	if (r == 0)
-		r = json_read_int(document, "version", true, 1, INT32_MAX, &version, err);
 	if (r < 0)
 		return r;
+	r = json_read_int(document, "version", true, 1, INT32_MAX, &version, err);
+	if (r < 0)
+		return err_wrap(err, r, "%s", name);
 	if (version > RECORD_VERSION)
 		return err_set(err, -EINVAL,
 			"%s has version %" PRId64 ", and this podd knows only up to %d", name, version,
