@@ -28,6 +28,7 @@
 /* What podd gets for ending the pod beyond the time that its children have. */
 #define STOP_GRACE_SECONDS 30
 #define EXIT_TIMEOUT_MS 5000
+#define ANSWER_TIMEOUT_MS 5000
 
 /* A pod that nobody else starts or removes as long as this is held. */
 struct held_pod {
@@ -97,14 +98,33 @@ static int hold_pod(const struct ctl *ctl, const char *path, struct held_pod *po
 	}
 #define autoheld cleanup(held_pod_done) struct held_pod
 
+/* True when the supervisor answers: one that was just killed is a process for a little longer. */
+static bool podd_answers(const struct held_pod *pod)
+{
+	autoptr(varlink_client) client = NULL;
+	autoptr(json) reply = NULL;
+
+	return varlink_connect(pod->podfd, CONTROL_SOCKET, ANSWER_TIMEOUT_MS, &client, NULL) == 0 &&
+	       varlink_client_call(client, "org.varlink.service.GetInfo", NULL, &reply, NULL, NULL) ==
+		       0;
+}
+
 /* Starts a supervisor unless there is one that works. */
 static int ensure_podd(const struct ctl *ctl, const char *path, struct held_pod *pod,
 	struct err *err)
 {
 	bool podd_alive = proc_alive(&pod->state.podd);
 
-	if (pod->phase == POD_RUNNING && podd_alive)
-		return 0;
+	if (pod->phase == POD_RUNNING && podd_alive) {
+		if (podd_answers(pod))
+			return 0;
+		if (await_podd(pod) < 0)
+			return err_set(err, -ETIMEDOUT,
+				"the supervisor of pod %s (process %d) does not answer; end it with "
+				"SIGKILL and start the pod again: its containers go on meanwhile",
+				path, (int)pod->state.podd.pid);
+		podd_alive = false;
+	}
 	if (pod->phase == POD_STOPPING && podd_alive)
 		return err_set(err, -EBUSY, "pod %s is being stopped; start it when it has stopped",
 			path);
@@ -176,7 +196,7 @@ static int call_stop(struct varlink_client *client, uint32_t seconds, struct err
 		client, VARLINK_INTERFACE ".Stop", parameters, &reply, NULL, err);
 }
 
-int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
+static int stop_one(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
 {
 	autoptr(varlink_client) client = NULL;
 	autoheld pod = HELD_POD_NONE;
@@ -198,6 +218,19 @@ int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, st
 	if (r < 0 && load_state(&pod, NULL) == 0 && has_ended(&pod))
 		return 0;
 	return r < 0 ? err_wrap(err, r, "stopping pod %s", path) : 0;
+}
+
+int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
+{
+	autostrv nested = NULL;
+	int r;
+
+	r = lifecycle_nested(ctl, path, &nested, err);
+	for (size_t i = 0; r == 0 && nested[i]; i++) {
+		r = stop_one(ctl, nested[i], seconds, err);
+		r = r == -ENOENT ? 0 : r;
+	}
+	return r < 0 ? r : stop_one(ctl, path, seconds, err);
 }
 
 /* A directory that podctl create was killed over: nothing in it but empty directories. */
@@ -301,6 +334,29 @@ int lifecycle_all(const struct ctl *ctl, bool children_first, char ***ret, struc
 		paths[n - 1 - i] = paths[i];
 		paths[i] = other;
 	}
+	*ret = paths;
+	return 0;
+}
+
+int lifecycle_nested(const struct ctl *ctl, const char *path, char ***ret, struct err *err)
+{
+	autofree char *prefix = text_format("%s/", path);
+	char **paths = NULL;
+	size_t kept = 0;
+	int r;
+
+	if (!prefix)
+		return err_oom(err);
+	r = lifecycle_all(ctl, true, &paths, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; paths[i]; i++) {
+		if (text_starts_with(paths[i], prefix))
+			paths[kept++] = paths[i];
+		else
+			free(paths[i]);
+	}
+	paths[kept] = NULL;
 	*ret = paths;
 	return 0;
 }

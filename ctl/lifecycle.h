@@ -15,11 +15,14 @@
  * -EBUSY (is being stopped), -errno. */
 int lifecycle_start(const struct ctl *ctl, const char *path, struct err *err);
 
-/* One that does not run is fine. Return: 0, -ENOENT, -errno. */
+/* The pods inside are stopped first. One that does not run is fine. Return: 0, -ENOENT, -errno. */
 int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err);
 
 /* Removes the records of a pod that does not run. Return: 0, -ENOENT, -EBUSY (it runs), -errno. */
 int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err);
+
+/* Paths of the pods inside a pod, innermost first. */
+int lifecycle_nested(const struct ctl *ctl, const char *path, char ***ret, struct err *err);
 
 /* Paths of all pods, nested ones after (or with @children_first before) those they are in. */
 int lifecycle_all(const struct ctl *ctl, bool children_first, char ***ret, struct err *err);

@@ -170,6 +170,18 @@ static int record_text(const struct pod_spec *spec, char **ret, size_t *ret_leng
 	return 0;
 }
 
+/* The tree of records has room for pods in pods; the supervisor does not connect them yet. */
+static int refuse_nested(const char *path, struct err *err)
+{
+	int r = name_check_path(path, err);
+
+	if (r == 0 && name_depth(path) > 1)
+		return err_set(err, -EOPNOTSUPP,
+			"pod '%s': this version makes no pod inside another; give it a name without '/'",
+			path);
+	return r;
+}
+
 static int make_pod(const struct ctl *ctl, const struct pod_spec *spec, struct err *err)
 {
 	autofree char *text = NULL;
@@ -181,6 +193,8 @@ static int make_pod(const struct ctl *ctl, const struct pod_spec *spec, struct e
 	r = record_text(spec, &text, &length, err);
 	if (r == 0)
 		r = hierarchy_open_root(ctl->root, true, &rootfd, err);
+	if (r == 0)
+		r = refuse_nested(spec->path, err);
 	if (r == 0)
 		r = hierarchy_make_pod(rootfd, spec->path, &podfd, err);
 	if (r < 0)

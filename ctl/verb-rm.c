@@ -64,16 +64,12 @@ static int remove_pod(const struct ctl *ctl, const char *path, const struct rm_o
 static int remove_nested(const struct ctl *ctl, const char *path, const struct rm_options *options,
 	struct err *err)
 {
-	autofree char *prefix = text_format("%s/", path);
 	autostrv paths = NULL;
 	int r;
 
-	if (!prefix)
-		return err_oom(err);
-	r = lifecycle_all(ctl, true, &paths, err);
+	r = lifecycle_nested(ctl, path, &paths, err);
 	for (size_t i = 0; r == 0 && paths[i]; i++)
-		if (text_starts_with(paths[i], prefix))
-			r = remove_pod(ctl, paths[i], options, err);
+		r = remove_pod(ctl, paths[i], options, err);
 	return r;
 }
 

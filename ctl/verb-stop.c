@@ -59,7 +59,7 @@ const struct ctl_verb verb_stop = {
 	.name = "stop",
 	.operands = "POD...",
 	.operands_max = SIZE_MAX,
-	.summary = "Stop pods, their containers first",
+	.summary = "Stop pods, what is in them first",
 	.details = "Containers get SIGTERM, and SIGKILL when the time is over. A pod that does not\n"
 		   "run is left alone.",
 	.example = "podctl stop -t 3 net0",

@@ -157,20 +157,15 @@ static int read_names(const struct json *document, struct attachment *attachment
 {
 	int r;
 
-	r = record_read_text(document, "pod", true, attachment->pod, sizeof(attachment->pod), err);
+	r = record_read_name(document, "pod", name_check_path, attachment->pod,
+		sizeof(attachment->pod), err);
 	if (r == 0)
-		r = name_check_path(attachment->pod, err);
-	if (r == 0)
-		r = record_read_text(document, "child", true, attachment->child,
+		r = record_read_name(document, "child", name_check_component, attachment->child,
 			sizeof(attachment->child), err);
-	if (r == 0)
-		r = name_check_component(attachment->child, err);
-	if (r == 0)
-		r = record_read_text(document, "id", true, attachment->id, sizeof(attachment->id),
-			err);
 	/* It becomes a file name and CNI_CONTAINERID. */
 	if (r == 0)
-		r = oci_check_id(attachment->id, err);
+		r = record_read_name(document, "id", oci_check_id, attachment->id,
+			sizeof(attachment->id), err);
 	if (r == 0)
 		r = record_read_text(document, "generation", true, attachment->generation,
 			sizeof(attachment->generation), err);

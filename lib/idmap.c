@@ -140,7 +140,7 @@ static int add_subids(struct idmap *map, const char *path, struct err *err)
 {
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
 	autofree char *text = NULL;
-	const struct passwd *entry = getpwuid(getuid());
+	const struct passwd *entry;
 	char uid[16];
 	char *line, *rest;
 	unsigned number = 0;
@@ -152,6 +152,7 @@ static int add_subids(struct idmap *map, const char *path, struct err *err)
 	r = fd_read_all(fd, SUBID_FILE_MAX, &text, &length);
 	if (r < 0)
 		return err_set(err, r, "reading %s: %s", path, strerror(-r));
+	entry = getpwuid(getuid());
 	snprintf(uid, sizeof(uid), "%u", (unsigned)getuid());
 	for (line = text; line; line = rest) {
 		rest = strchr(line, '\n');

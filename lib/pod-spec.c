@@ -173,9 +173,8 @@ static int read_document(const struct json *document, struct pod_spec *spec, str
 {
 	int r;
 
-	r = record_read_text(document, "path", true, spec->path, sizeof(spec->path), err);
-	if (r == 0)
-		r = name_check_path(spec->path, err);
+	r = record_read_name(
+		document, "path", name_check_path, spec->path, sizeof(spec->path), err);
 	if (r == 0)
 		r = record_read_text(document, "created", true, spec->created,
 			sizeof(spec->created), err);

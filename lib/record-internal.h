@@ -18,6 +18,10 @@ struct json *record_new(void);
 
 int record_read_text(const struct json *object, const char *key, bool required, char *target,
 	size_t size, struct err *err);
+/* A required text that @check (name_check_path() and the like) must take. */
+int record_read_name(const struct json *object, const char *key,
+	int (*check)(const char *name, struct err *err), char *target, size_t size,
+	struct err *err);
 int record_read_string(const struct json *object, const char *key, bool required, char **target,
 	struct err *err);
 int record_read_strv(const struct json *object, const char *key, bool required, size_t max,

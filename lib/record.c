@@ -86,6 +86,19 @@ int record_read_text(const struct json *object, const char *key, bool required, 
 	return 0;
 }
 
+int record_read_name(const struct json *object, const char *key,
+	int (*check)(const char *name, struct err *err), char *target, size_t size,
+	struct err *err)
+{
+	int r;
+
+	r = record_read_text(object, key, true, target, size, err);
+	if (r < 0)
+		return r;
+	r = check(target, err);
+	return r < 0 ? err_wrap(err, r, "'%s'", key) : 0;
+}
+
 int record_read_string(const struct json *object, const char *key, bool required, char **target,
 	struct err *err)
 {

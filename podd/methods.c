@@ -241,6 +241,12 @@ void methods_dispatch(struct pod *pod, struct connection *connection,
 		}
 	}
 	parameters = json_new_object();
+	if (!text_starts_with(call->method, VARLINK_INTERFACE ".") &&
+		!text_starts_with(call->method, "org.varlink.service.")) {
+		json_set_string(parameters, "interface", call->method);
+		connection_error(connection, "org.varlink.service.InterfaceNotFound", parameters);
+		return;
+	}
 	json_set_string(parameters, "method", call->method);
 	connection_error(connection, "org.varlink.service.MethodNotFound", parameters);
 }

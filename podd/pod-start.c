@@ -37,6 +37,8 @@
 /* Delay before an uplink that died is started again, growing to the maximum. */
 #define RESTART_DELAY_US 10000
 #define RESTART_DELAY_MAX_US 10000000
+/* One that lived this long did not die of what it was given at its start. */
+#define UPLINK_STABLE_US 60000000
 
 static bool has_uplink(const struct pod *pod)
 {
@@ -331,11 +333,11 @@ static int on_uplink_reply(sd_event_source *source, int fd, uint32_t events, voi
 	int r;
 
 	r = pod_await_uplink(pod, &err);
-	if (r < 0)
-		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
 	/* Its end is told by its pidfd. */
 	if (r == -ECONNRESET)
 		pod->uplink_reply = sd_event_source_disable_unref(source);
+	else if (r < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
 	return 0;
 }
 
@@ -345,6 +347,7 @@ static int watch_uplink(struct pod *pod, struct err *err)
 {
 	int r;
 
+	sd_event_now(pod->event, CLOCK_MONOTONIC, &pod->uplink_since);
 	pod->uplink_reply = sd_event_source_disable_unref(pod->uplink_reply);
 	r = sd_event_add_io(pod->event, &pod->uplink_reply, pod->uplink, EPOLLIN, on_uplink_reply,
 		pod);
@@ -380,8 +383,9 @@ static void schedule_uplink(struct pod *pod)
 {
 	uint64_t delay = RESTART_DELAY_MAX_US;
 
-	if (pod->uplink_restarts < 10)
-		delay = RESTART_DELAY_US << pod->uplink_restarts;
+	if (pod->uplink_failures < 10)
+		delay = (uint64_t)RESTART_DELAY_US << pod->uplink_failures;
+	pod->uplink_failures++;
 	pod->uplink_restarts++;
 	sd_event_add_time_relative(pod->event, &pod->uplink_restart, CLOCK_MONOTONIC, delay, 1000,
 		on_uplink_restart, pod);
@@ -390,6 +394,7 @@ static void schedule_uplink(struct pod *pod)
 static int on_uplink_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct pod *pod = userdata;
+	uint64_t now = 0;
 
 	pod->uplink_exit = sd_event_source_disable_unref(source);
 	pod->uplink_reply = sd_event_source_disable_unref(pod->uplink_reply);
@@ -398,6 +403,9 @@ static int on_uplink_exit(sd_event_source *source, int fd, uint32_t events, void
 	pod->uplink = -1;
 	if (pod->state.phase != POD_RUNNING)
 		return 0;
+	sd_event_now(pod->event, CLOCK_MONOTONIC, &now);
+	if (now - pod->uplink_since > UPLINK_STABLE_US)
+		pod->uplink_failures = 0;
 	fprintf(stderr, "podd: pod %s: podd-uplink ended; starting another\n", pod->path);
 	schedule_uplink(pod);
 	return 0;

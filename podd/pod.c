@@ -19,6 +19,8 @@
 #include "server.h"
 #include "text.h"
 
+#define LOCK_TIMEOUT_MS 2000
+
 int pod_open(struct pod *pod, const char *root, const char *path, struct err *err)
 {
 	int r;
@@ -40,7 +42,8 @@ int pod_open(struct pod *pod, const char *root, const char *path, struct err *er
 		r = pod_state_load(pod->podfd, &pod->state, err);
 	if (r < 0)
 		return r;
-	r = file_lock(pod->podfd, "lock", 0, &pod->lockfd, err);
+	/* One that was killed just now is still on its way out. */
+	r = file_lock(pod->podfd, "lock", LOCK_TIMEOUT_MS, &pod->lockfd, err);
 	if (r == -EWOULDBLOCK)
 		return err_set(err, -EBUSY, "pod '%s' has a supervisor already", path);
 	return r;

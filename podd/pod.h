@@ -32,7 +32,9 @@ struct pod {
 	sd_event_source *uplink_exit;
 	sd_event_source *uplink_reply;
 	sd_event_source *uplink_restart;
-	unsigned uplink_restarts;
+	unsigned uplink_restarts; /* in all */
+	unsigned uplink_failures; /* in a row, for the delay before the next start */
+	uint64_t uplink_since;    /* CLOCK_MONOTONIC, microseconds */
 
 	struct children *children;
 	struct resolv *resolv;

@@ -31,8 +31,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
-#include <malloc.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <linux/if_tun.h>
@@ -64,8 +62,10 @@
 /* With an 802.1Q tag. libslirp drops those, but they must not be truncated into something else. */
 #define FRAME_MAX (MTU_MAX + ETH_HLEN + 4)
 
-/* After this long without a packet, memory that the last ones needed is given back. */
-#define LULL_MS 5000
+/* libslirp is called this often. After so many calls without a packet, the memory that the last
+ * ones needed is given back, and the calls end. */
+#define TICK_MS 1000
+#define QUIET_TICKS 5
 
 /* Messages about the pod's misbehaviour: so many at most within the interval. */
 #define GUEST_ERRORS_MAX 10
@@ -86,7 +86,7 @@ struct uplink_slirp {
 	bool timers_changed; /* sd-event must be run before the next wait */
 	bool tap_ready;      /* the tap may have a frame */
 	bool taking;         /* frames are being taken from the tap: acknowledgements wait */
-	bool worked;         /* packets went since memory was last given back */
+	unsigned quiet_ticks; /* since the last packet, up to QUIET_TICKS */
 	size_t n_registered; /* sockets that libslirp has */
 	size_t n_fds;
 	size_t fds_size;
@@ -386,7 +386,6 @@ int uplink_slirp_new(sd_event *event, int tap, const struct uplink_config *confi
 		(struct pollfd){.fd = sd_event_get_fd(event), .events = POLLIN};
 	uplink->fds[POLL_TAP] = (struct pollfd){.fd = tap, .events = POLLIN};
 	uplink->tap_ready = true;
-	uplink->worked = true;
 	*ret = take_ptr(uplink);
 	return 0;
 }
@@ -506,25 +505,35 @@ static int run_events(struct uplink_slirp *uplink)
 	return r < 0 ? r : 0;
 }
 
-/* Waits for the sockets, the tap and the event loop. Return: 0 or -errno. */
+/* After a wait in which nothing came, and in which libslirp had nothing to do either. */
+static void count_quiet(struct uplink_slirp *uplink)
+{
+	if (uplink->quiet_ticks < QUIET_TICKS && ++uplink->quiet_ticks == QUIET_TICKS)
+		trim_memory();
+}
+
+/* Waits for the sockets, the tap and the event loop. libslirp is told that the wait is TICK_MS
+ * and shortens it when something is due sooner. If it does not, and has no socket either, it only
+ * wants to be called now and then; a pod that has been quiet for a while needs not even that, and
+ * sleeps until something comes. Return: 0 or -errno. */
 static int wait_for_work(struct uplink_slirp *uplink)
 {
-	uint32_t timeout = uplink->worked ? LULL_MS : UINT32_MAX;
-	uint32_t lull = timeout;
+	uint32_t timeout = TICK_MS;
+	bool nothing_due, asleep;
 	int n;
 
 	uplink->n_fds = POLL_SOCKETS;
 	slirp_pollfds_fill(uplink->slirp, &timeout, on_add_poll, uplink);
-	n = poll(uplink->fds, uplink->n_fds, timeout > INT_MAX ? -1 : (int)timeout);
+	nothing_due = timeout >= TICK_MS && uplink->n_fds == POLL_SOCKETS;
+	asleep = nothing_due && uplink->quiet_ticks == QUIET_TICKS;
+	n = poll(uplink->fds, uplink->n_fds, asleep ? -1 : (int)timeout);
 	if (n < 0 && errno != EINTR)
 		return -errno;
+	if (n > 0)
+		uplink->quiet_ticks = 0;
+	else if (n == 0 && nothing_due)
+		count_quiet(uplink);
 	slirp_pollfds_poll(uplink->slirp, n < 0, on_get_revents, uplink);
-	if (n > 0) {
-		uplink->worked = true;
-	} else if (n == 0 && uplink->worked && timeout == lull) {
-		trim_memory();
-		uplink->worked = false;
-	}
 	return 0;
 }
 

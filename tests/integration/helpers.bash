@@ -180,10 +180,11 @@ compare() { # directory
 }
 
 # The same inside a pod. What CNI plugins keep by design is not counted: host-local's note of
-# the last address and its lock, and the bridge.
+# the last address and its lock, and bridges.
 pod_snapshot() { # pod directory
 	mkdir -p "$2"
-	inside "$1" sh -c 'ip -o link | cut -d: -f2 | grep -v "^ *podd0\$" | sort' >"$2/links"
+	inside "$1" ip -json -details link |
+		jq -r '.[] | select(.linkinfo.info_kind != "bridge") | .ifname' | sort >"$2/links"
 	inside "$1" sh -c 'ls /run/netns' >"$2/netns"
 	inside "$1" sh -c 'cut -d" " -f5 /proc/self/mountinfo | grep /run/netns/; true' >"$2/mounts"
 	inside "$1" nft list ruleset >"$2/rules"

@@ -122,7 +122,7 @@ teardown() {
 }
 
 @test "DEL uses the configuration that ADD used, also when the file has gone" {
-	conflist fleeting "$(bridge_json blue0 10.84.0.0/24)"
+	conflist fleeting "$(bridge_json fleet0 10.84.0.0/24)"
 	serve crun net0 alpha --network fleeting
 	rm "$CNI_CONFIG/fleeting.conflist"
 	end_child crun net0 alpha "$BATS_TEST_TMPDIR/alpha"

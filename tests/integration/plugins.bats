@@ -37,7 +37,7 @@ commands() { # of the fake plugin, in order
 
 # Bridge first, then the fake plugin in that mode at ADD: the bridge must be taken back.
 fails_with() { # pattern mode [json]
-	conflist chain "$(bridge_json podd0 10.66.0.0/24)" "$(fake_json "$2" ADD "${3:-{\}}")"
+	conflist chain "$(bridge_json chain0 10.66.0.0/24)" "$(fake_json "$2" ADD "${3:-{\}}")"
 	make_bundle "$BATS_TEST_TMPDIR/box" true
 	podctl bundle --network chain net0 "$BATS_TEST_TMPDIR/box"
 	for engine in runc crun; do
@@ -62,19 +62,19 @@ fails_with() { # pattern mode [json]
 
 @test "a plugin that floods its output" { fails_with 'much|large|bytes' flood; }
 
-# Both runtimes at once, because it takes the whole time-out.
+# Both runtimes at once, because it takes the whole time-out, and each on a network of its own,
+# because there is one lock for each.
 @test "a plugin that hangs is ended when its time is over" {
-	conflist chain "$(bridge_json podd0 10.66.0.0/24)" "$(fake_json hang ADD)"
 	for engine in runc crun; do
+		conflist "chain-$engine" "$(bridge_json chain0 10.66.0.0/24)" "$(fake_json hang ADD)"
 		make_bundle "$BATS_TEST_TMPDIR/$engine" true
-		podctl bundle --network chain net0 "$BATS_TEST_TMPDIR/$engine"
+		podctl bundle --network "chain-$engine" net0 "$BATS_TEST_TMPDIR/$engine"
 	done
 	runc run --bundle "$BATS_TEST_TMPDIR/runc" net0.runc </dev/null 3>&- &
 	first=$!
 	run crun run --bundle "$BATS_TEST_TMPDIR/crun" net0.crun </dev/null
 	[ "$status" -ne 0 ]
-	run wait $first
-	[ "$status" -ne 0 ]
+	! wait $first || fail "it did not fail"
 	for engine in runc crun; do
 		matches "$(json "$(pod_dir net0)/children/$engine/error.json" .message)" 'fake.*(time|seconds|ms)'
 		rm -rf "$(pod_dir net0)/children/$engine"
@@ -83,7 +83,7 @@ fails_with() { # pattern mode [json]
 }
 
 @test "a plugin that leaves a daemon with its standard output does not hold us up" {
-	conflist chain "$(bridge_json podd0 10.66.0.0/24)" "$(fake_json daemon ADD)"
+	conflist chain "$(bridge_json chain0 10.66.0.0/24)" "$(fake_json daemon ADD)"
 	make_bundle "$BATS_TEST_TMPDIR/box" true
 	podctl bundle --network chain net0 "$BATS_TEST_TMPDIR/box"
 	for engine in runc crun; do
@@ -99,7 +99,7 @@ fails_with() { # pattern mode [json]
 }
 
 @test "a DEL that fails is reported, and tried again" {
-	conflist chain "$(bridge_json podd0 10.66.0.0/24)" "$(fake_json fail-del)"
+	conflist chain "$(bridge_json chain0 10.66.0.0/24)" "$(fake_json fail-del)"
 	serve crun net0 box --network chain
 	pid=$(crun state net0.box | json - .pid)
 	echo "$pid" >"$BATS_TEST_TMPDIR/pid"
@@ -107,7 +107,7 @@ fails_with() { # pattern mode [json]
 	timeout 10 pidwait -F "$BATS_TEST_TMPDIR/pid" || true
 	run crun delete net0.box
 	[ -e "$(attachment net0 box)" ]
-	conflist chain "$(bridge_json podd0 10.66.0.0/24)"
+	conflist chain "$(bridge_json chain0 10.66.0.0/24)"
 	jq '.networks[0].config.plugins |= map(select(.type != "fake"))' "$(attachment net0 box)" \
 		>"$BATS_TEST_TMPDIR/new"
 	cat "$BATS_TEST_TMPDIR/new" >"$(attachment net0 box)"
@@ -133,7 +133,7 @@ fails_with() { # pattern mode [json]
 }
 
 @test "ADD runs strictly before the program, DEL strictly after it" {
-	conflist chain "$(bridge_json podd0 10.66.0.0/24)" "$(fake_json ok)"
+	conflist chain "$(bridge_json chain0 10.66.0.0/24)" "$(fake_json ok)"
 	for engine in runc crun; do
 		: >"$log"
 		make_bundle "$BATS_TEST_TMPDIR/box" /bin/stamp /io/stamps

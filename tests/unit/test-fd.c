@@ -175,10 +175,10 @@ static void test_pass(void **state)
 	size_t n = 4711;
 
 	passing_init(&passing, SOCK_SEQPACKET);
+	assert_int_equal(fd_send(passing.sockets[0], "hello", 5, passing.fds, FD_PASS_MAX), 0);
 	assert_int_equal(
-		fd_send(passing.sockets[0], "hello", 5, passing.fds, FD_PASS_MAX), 0);
-	assert_int_equal(
-		fd_receive(passing.sockets[1], buffer, sizeof(buffer), fds, FD_PASS_MAX + 1, &n), 5);
+		fd_receive(passing.sockets[1], buffer, sizeof(buffer), fds, FD_PASS_MAX + 1, &n),
+		5);
 	assert_memory_equal(buffer, "hello", 5);
 	assert_int_equal(n, FD_PASS_MAX);
 	for (int i = 0; i < FD_PASS_MAX; i++) {
@@ -205,11 +205,25 @@ static void test_pass_nothing(void **state)
 	assert_int_equal(fds[1], -1);
 	assert_int_equal(
 		fd_send(passing.sockets[0], "x", 1, passing.fds, FD_PASS_MAX + 1), -EINVAL);
-	/* The end, seen from both sides; writing to it raises no signal. */
-	shutdown(passing.sockets[0], SHUT_WR);
-	assert_int_equal(fd_receive(passing.sockets[1], buffer, 16, NULL, 0, NULL), 0);
-	assert_int_equal(fd_send(passing.sockets[0], "x", 1, NULL, 0), -EPIPE);
 	passing_done(&passing);
+}
+
+static void test_pass_to_nobody(void **state)
+{
+	static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET};
+
+	/* Without MSG_NOSIGNAL it would end us. */
+	signal(SIGPIPE, SIG_DFL);
+	for (size_t i = 0; i < sizeof(types) / sizeof(int); i++) {
+		struct passing passing;
+		char byte;
+
+		passing_init(&passing, types[i]);
+		shutdown(passing.sockets[0], SHUT_WR);
+		assert_int_equal(fd_receive(passing.sockets[1], &byte, 1, NULL, 0, NULL), 0);
+		assert_int_equal(fd_send(passing.sockets[0], "x", 1, passing.fds, 1), -EPIPE);
+		passing_done(&passing);
+	}
 }
 
 static void test_too_many_fds(void **state)
@@ -276,22 +290,40 @@ static void test_message_too_long(void **state)
 	passing_done(&passing);
 }
 
-/* A stream takes a long message in parts. */
+static void interrupt(int number)
+{
+}
+
+static void send_long(void *argument)
+{
+	static const struct sigaction action = {.sa_handler = interrupt};
+	const struct transfer *transfer = argument;
+
+	sigaction(SIGUSR1, &action, NULL);
+	assert_int_equal(
+		fd_send(transfer->fds[0], transfer->data, transfer->length, &transfer->fds[1], 1),
+		0);
+}
+
+/* A stream that is interrupted while it is full has taken a part. */
 static void test_send_long(void **state)
 {
+	struct transfer transfer = {.length = 4 * 1024 * 1024};
+	size_t received = 0;
 	struct passing passing;
-	size_t length = 4 * 1024 * 1024, received = 0;
-	autofree char *data = calloc(1, length);
 	char buffer[65536];
 	ssize_t n;
 	int fds[2];
 	pid_t pid;
 
-	assert_non_null(data);
+	transfer.data = calloc(1, transfer.length);
+	assert_non_null(transfer.data);
 	passing_init(&passing, SOCK_STREAM);
+	transfer.fds[0] = passing.sockets[0];
+	transfer.fds[1] = passing.pipe[1];
 	pid = child_fork();
 	if (pid == 0) {
-		assert_int_equal(fd_send(passing.sockets[0], data, length, passing.fds, 1), 0);
+		send_long(&transfer);
 		_exit(0);
 	}
 	close(passing.sockets[0]);
@@ -300,14 +332,17 @@ static void test_send_long(void **state)
 	assert_true(fd_same_file(fds[0], passing.pipe[1]));
 	assert_int_equal(fds[1], -1);
 	close(fds[0]);
+	/* It handles the signal since before it sent anything. */
+	assert_int_equal(kill(pid, SIGUSR1), 0);
 	while (n > 0) {
 		received += (size_t)n;
 		n = fd_receive(passing.sockets[1], buffer, sizeof(buffer), NULL, 0, NULL);
 	}
 	assert_int_equal(n, 0);
-	assert_int_equal(received, length);
+	assert_int_equal(received, transfer.length);
 	child_wait(pid);
-	passing.sockets[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	free(transfer.data);
+	passing.sockets[0] = -1;
 	passing_done(&passing);
 }
 
@@ -472,6 +507,7 @@ int main(void)
 		cmocka_unit_test(test_same_file),
 		cmocka_unit_test(test_pass),
 		cmocka_unit_test(test_pass_nothing),
+		cmocka_unit_test(test_pass_to_nobody),
 		cmocka_unit_test(test_too_many_fds),
 		cmocka_unit_test(test_more_fds_than_there_is_room_for),
 		cmocka_unit_test(test_message_too_long),

@@ -194,8 +194,8 @@ static void test_read(void **state)
 	read_refused(scratch.fd, "f", 4, -EFBIG, "f is larger than the 4 bytes that are allowed");
 	read_refused(scratch.fd, "none", 9, -ENOENT, "opening none: No such file or directory");
 	assert_int_equal(symlinkat("f", scratch.fd, "link"), 0);
-	read_refused(scratch.fd, "link", 9, -ELOOP,
-		"opening link: Too many levels of symbolic links");
+	read_refused(
+		scratch.fd, "link", 9, -ELOOP, "opening link: Too many levels of symbolic links");
 	/* Nobody writes to it, and that must not hold us up. */
 	assert_int_equal(mkfifoat(scratch.fd, "fifo", 0600), 0);
 	read_refused(scratch.fd, "fifo", 9, -EINVAL, "fifo is not a regular file");
@@ -472,7 +472,7 @@ static void test_list(void **state)
 	scratch_init(&scratch);
 	assert_names(scratch.fd, "");
 	for (int i = 39; i >= 0; i--) {
-		char name[8];
+		char name[16];
 
 		snprintf(name, sizeof(name), "n%02d", i);
 		put_file(scratch.fd, name, "");

@@ -107,9 +107,10 @@ static void test_children(void **state)
 	attachment.share = ATTACHMENT_SHARED;
 	attachment.hostname = strdup("db");
 	save(pod, &attachment);
-	assert_hosts(pod, LOCALHOST POD "10.0.2.100\tdb\n"
-					"10.88.0.2\tweb www.example.org front proxy_1\n"
-					"fd00:88::2\tweb www.example.org front proxy_1\n");
+	assert_hosts(pod, LOCALHOST POD
+		"10.0.2.100\tdb\n"
+		"10.88.0.2\tweb www.example.org front proxy_1\n"
+		"fd00:88::2\tweb www.example.org front proxy_1\n");
 	assert_int_equal(fstatat(pod, "etc/hosts", &before, 0), 0);
 
 	/* It shrinks in its place: containers have it mounted. */
@@ -189,9 +190,9 @@ static void test_hostile_names(void **state)
 
 static void test_hostile_addresses(void **state)
 {
-	static const char *const addresses[] = {"6.6.6.6 bank.example/16", "", "/16", "eth0", "6.6.6/8",
-		"6.6.6.6\n7.7.7.7", "::1%lo", "1111:2222:3333:4444:5555:6666:7777:8888:9999/64",
-		"10.88.0.2"};
+	static const char *const addresses[] = {"6.6.6.6 bank.example/16", "", "/16", "eth0",
+		"6.6.6/8", "6.6.6.6\n7.7.7.7", "::1%lo",
+		"1111:2222:3333:4444:5555:6666:7777:8888:9999/64", "10.88.0.2"};
 	cleanup(scratch_done) struct scratch scratch;
 	struct attachment attachment;
 	autoclose int pod = -1;

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* A full example of each record, and loading any of them. Include it after cmocka.h. */
+
+#include "fixture.h"
+#include "record-internal.h"
+#include "text.h"
+
+#define BOOT_ID "0123456789abcdef0123456789abcdef"
+#define SOME_TIME "2024-01-31T12:00:00.000001Z"
+
+/* ---- one full example of each ---- */
+
+static inline char **make_strv(const char *a, const char *b)
+{
+	char **strv = NULL;
+
+	assert_int_equal(strv_add(&strv, a), 0);
+	assert_int_equal(strv_add(&strv, b), 0);
+	return strv;
+}
+
+static inline void fill(char *target, size_t size, const char *text)
+{
+	assert_int_equal(text_copy(target, size, text), 0);
+}
+
+static inline void spec_example(struct pod_spec *spec)
+{
+	assert_int_equal(pod_spec_init(spec, NULL), 0);
+	fill(spec->path, sizeof(spec->path), "net0/web");
+	fill(spec->created, sizeof(spec->created), SOME_TIME);
+	spec->net = POD_NET_NONE;
+	spec->host_loopback = true;
+	spec->ipv6 = false;
+	spec->mtu = 1500;
+	assert_int_equal(pod_spec_set_cidr(spec, "192.168.128.0/20", NULL), 0);
+	assert_int_equal(idmap_add_triplet(&spec->uids, "0:1000:1", NULL), 0);
+	assert_int_equal(idmap_add_triplet(&spec->uids, "1:100000:65536", NULL), 0);
+	assert_int_equal(idmap_add_triplet(&spec->gids, "0:1001:1", NULL), 0);
+	json_set_string(spec->labels, "team", "net");
+	json_set_string(spec->labels, "", "caf\xc3\xa9\n");
+	strv_free(spec->cni_config_dirs);
+	strv_free(spec->cni_plugin_dirs);
+	spec->cni_config_dirs = make_strv("/etc/cni/net.d", "/home/x/.config/cni/net.d");
+	spec->cni_plugin_dirs = make_strv("/usr/lib/cni", "/opt/cni/bin");
+}
+
+static inline void state_example(struct pod_state *pod)
+{
+	pod_state_init(pod);
+	pod->phase = POD_RUNNING;
+	fill(pod->boot_id, sizeof(pod->boot_id), BOOT_ID);
+	fill(pod->since, sizeof(pod->since), SOME_TIME);
+	pod->podd = (struct proc_id){.pid = 100, .start_time = 1001};
+	pod->outer = (struct proc_id){.pid = 101, .start_time = 1002};
+	pod->uplink = (struct proc_id){.pid = INT32_MAX, .start_time = INT64_MAX};
+	for (int i = 0; i < NS_KINDS; i++)
+		if (i != NS_IPC)
+			pod->namespaces[i] =
+				(struct ns_id){.device = 4, .inode = 4026531840U + (unsigned)i};
+	assert_int_equal(idmap_add_triplet(&pod->uids, "0:1000:1", NULL), 0);
+	assert_int_equal(idmap_add_triplet(&pod->gids, "0:1001:1", NULL), 0);
+	pod->tap = strdup("tap0");
+	pod->warnings = make_strv("no range in /etc/subuid", "no tun");
+	pod->error = strdup("it failed");
+}
+
+static inline void attachment_example(struct attachment *attachment)
+{
+	struct attachment_network *network = attachment->networks;
+
+	attachment_init(attachment);
+	fill(attachment->pod, sizeof(attachment->pod), "net0/web");
+	fill(attachment->child, sizeof(attachment->child), "nginx");
+	fill(attachment->id, sizeof(attachment->id), "net0.web.nginx");
+	fill(attachment->generation, sizeof(attachment->generation), BOOT_ID);
+	fill(attachment->created, sizeof(attachment->created), SOME_TIME);
+	fill(attachment->boot_id, sizeof(attachment->boot_id), BOOT_ID);
+	attachment->phase = ATTACHMENT_DETACHING;
+	attachment->share = ATTACHMENT_SHARED;
+	attachment->init = (struct proc_id){.pid = 200, .start_time = 2001};
+	attachment->netns = (struct ns_id){.device = 4, .inode = 4026531999};
+	attachment->bundle = strdup("/home/x/bundle");
+	attachment->hostname = strdup("www");
+	attachment->aliases = make_strv("a", "b");
+	attachment->publish = make_strv("8080:80", "53:53/udp");
+	attachment->n_networks = 2;
+	network[0].name = strdup("podd");
+	network[0].ifname = strdup("eth0");
+	network[0].ip = strdup("10.88.0.9");
+	network[0].mac = strdup("02:00:00:00:00:01");
+	network[0].config = json_new_object();
+	json_set_array(network[0].config, "plugins");
+	network[0].addresses = make_strv("10.88.0.9/16", "fd00:88::9/64");
+	network[1].name = strdup("other");
+	network[1].ifname = strdup("eth1");
+	network[1].config = json_new_object();
+}
+
+enum kind { SPEC, STATE, ATTACHMENT, KINDS };
+
+static const char *const file_names[KINDS] = {RECORD_POD, RECORD_STATE, RECORD_ATTACHMENT};
+
+static inline struct json *example(enum kind kind)
+{
+	cleanup(pod_spec_done) struct pod_spec spec = {0};
+	cleanup(pod_state_done) struct pod_state pod = {0};
+	cleanup(attachment_done) struct attachment attachment = {0};
+
+	switch (kind) {
+	case SPEC:
+		spec_example(&spec);
+		return pod_spec_to_json(&spec);
+	case STATE:
+		state_example(&pod);
+		return pod_state_to_json(&pod);
+	default:
+		attachment_example(&attachment);
+		return attachment_to_json(&attachment);
+	}
+}
+
+/* Loads a record; @ret is what it says when it is written again. */
+static inline int load(enum kind kind, int dirfd, struct json **ret, struct err *err)
+{
+	cleanup(pod_spec_done) struct pod_spec spec = {0};
+	cleanup(pod_state_done) struct pod_state pod = {0};
+	cleanup(attachment_done) struct attachment attachment = {0};
+	int r;
+
+	switch (kind) {
+	case SPEC:
+		r = pod_spec_load(dirfd, &spec, err);
+		if (r == 0)
+			*ret = pod_spec_to_json(&spec);
+		return r;
+	case STATE:
+		r = pod_state_load(dirfd, &pod, err);
+		if (r == 0)
+			*ret = pod_state_to_json(&pod);
+		return r;
+	default:
+		r = attachment_load(dirfd, &attachment, err);
+		if (r == 0)
+			*ret = attachment_to_json(&attachment);
+		return r;
+	}
+}
