@@ -276,10 +276,11 @@ static int add_pods(int rootfd, const char *path, char ***pods, struct err *err)
 	/* One that is removed meanwhile, or is no pod, is not listed. */
 	if (r == -ENOENT || r == -ENOTDIR)
 		return 0;
-	if (r < 0)
-		return r;
+	/* One that cannot be opened is for its user to see, and hides no other. */
 	if (strv_add(pods, path) < 0)
 		return err_oom(err);
+	if (r < 0)
+		return 0;
 	if (name_depth(path) == NAME_PODS_MAX)
 		return 0;
 	r = hierarchy_children(podfd, HIERARCHY_PODS, &names, err);

@@ -99,8 +99,12 @@ static int start_helper(struct helper *helper, pid_t target, const struct idmap 
 	}
 	close(pipe_fds[1]);
 	helper->output = pipe_fds[0];
-	if (helper->pid < 0)
-		return err_errno(err, "starting %s", helper->path);
+	if (helper->pid < 0) {
+		int r = err_errno(err, "starting %s", helper->path);
+
+		close(helper->output);
+		return r;
+	}
 	return 0;
 }
 

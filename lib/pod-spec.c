@@ -15,6 +15,9 @@
 #define CIDR_PREFIX_MIN 8
 /* The pod's own address is the 100th of the network. */
 #define CIDR_PREFIX_MAX 25
+/* 10.88.0.0/16: the bridge of CNI_NETWORK_DEFAULT. */
+#define BUILT_IN_NETWORK 0x0a580000U
+#define BUILT_IN_MASK 0xffff0000U
 
 static const char *const net_names[] = {
 	[POD_NET_SLIRP] = "slirp",
@@ -61,6 +64,9 @@ int pod_spec_set_cidr(struct pod_spec *spec, const char *text, struct err *err)
 	if (ntohl(network.s_addr) >> 24 == 0 || ntohl(network.s_addr) >> 24 == 127 ||
 		ntohl(network.s_addr) >> 28 >= 14)
 		return err_set(err, -EINVAL, "network '%s' cannot be used for hosts", text);
+	if ((ntohl(network.s_addr) & BUILT_IN_MASK & mask) == (BUILT_IN_NETWORK & mask & BUILT_IN_MASK))
+		return err_set(err, -EINVAL,
+			"network '%s' overlaps 10.88.0.0/16, which the built-in network has", text);
 	spec->net4 = network;
 	spec->prefix4 = prefix;
 	return 0;

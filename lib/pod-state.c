@@ -159,5 +159,8 @@ enum pod_phase pod_state_phase_now(const struct pod_state *state)
 	/* podd dies with a start that fails; afterwards the outer container is the pod. */
 	if (state->phase == POD_STARTING)
 		return proc_alive(&state->podd) ? POD_STARTING : POD_FAILED;
-	return proc_alive(&state->outer) ? state->phase : POD_FAILED;
+	if (proc_alive(&state->outer))
+		return state->phase;
+	/* A stop ends the outer container before it is over. */
+	return state->phase == POD_STOPPING && proc_alive(&state->podd) ? POD_STOPPING : POD_FAILED;
 }

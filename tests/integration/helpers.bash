@@ -241,7 +241,8 @@ make_config() { # file
 
 common_setup_file() {
 	export PODD_ROOT=$XDG_RUNTIME_DIR/podd
-	mkdir -p -m 0700 "$PODD_ROOT"
+	mkdir -p "$PODD_ROOT"
+	chmod 0700 "$PODD_ROOT"
 	make_rootfs "$BATS_FILE_TMPDIR/rootfs"
 	make_config "$BATS_FILE_TMPDIR/config.json"
 }

@@ -248,7 +248,7 @@ static void test_cidr(void **state)
 		const char *text;
 		const char *part; /* NULL: fine */
 	} cases[] = {
-		{"10.0.0.0/8", NULL},
+		{"172.0.0.0/8", NULL},
 		{"192.168.1.128/25", NULL},
 		{"223.255.255.0/24", NULL},
 		{"10.0.2.0", "not an IPv4 network"},
@@ -267,6 +267,8 @@ static void test_cidr(void **state)
 		{"10.0.2.128/24", "bits beyond its prefix"},
 		{"0.0.0.0/8", "cannot be used for hosts"},
 		{"127.0.0.0/8", "cannot be used for hosts"},
+		{"10.0.0.0/8", "overlaps 10.88.0.0/16"},
+		{"10.88.4.0/24", "overlaps 10.88.0.0/16"},
 		{"224.0.0.0/24", "cannot be used for hosts"},
 		{"255.255.255.0/24", "cannot be used for hosts"},
 	};
@@ -353,6 +355,8 @@ static void test_phase_now(void **state)
 	assert_now(POD_RUNNING, boot, here, gone, POD_FAILED);
 	assert_now(POD_RUNNING, boot, here, none, POD_FAILED);
 	assert_now(POD_STOPPING, boot, here, here, POD_STOPPING);
+	assert_now(POD_STOPPING, boot, here, gone, POD_STOPPING);
+	assert_now(POD_STOPPING, boot, gone, gone, POD_FAILED);
 
 	/* Of another boot: whatever has these pids now is not ours. */
 	assert_now(POD_STARTING, BOOT_ID, here, here, POD_STOPPED);
