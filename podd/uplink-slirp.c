@@ -31,6 +31,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <glib.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <linux/if_tun.h>
@@ -67,10 +68,10 @@
 #define TICK_MS 1000
 #define QUIET_TICKS 5
 
-/* Messages about the pod's misbehaviour: so many at most within the interval. */
-#define GUEST_ERRORS_MAX 10
-#define GUEST_ERRORS_INTERVAL_NS (60 * 1000000000LL)
-#define GUEST_ERROR_SIZE 256
+/* libslirp's messages: so many at most within the interval. */
+#define MESSAGES_MAX 10
+#define MESSAGES_INTERVAL_NS (60 * 1000000000LL)
+#define MESSAGE_SIZE 256
 
 /* Places in the poll set; libslirp's follow. */
 enum { POLL_EVENT, POLL_TAP, POLL_SOCKETS };
@@ -96,7 +97,7 @@ struct uplink_slirp {
 		int64_t since;
 		unsigned written;
 		unsigned held_back;
-	} guest_errors;
+	} messages;
 	struct uplink_acks acks;
 	uint8_t frame[FRAME_MAX];
 };
@@ -159,27 +160,39 @@ static ssize_t on_send_packet(const void *data, size_t length, void *opaque)
 	return (ssize_t)length;
 }
 
-static void on_guest_error(const char *message, void *opaque)
+/* The pod decides how many messages there are, so there is a limit to those that are written. */
+static void log_message(struct uplink_slirp *uplink, const char *message)
 {
-	struct uplink_slirp *uplink = opaque;
-	char text[GUEST_ERROR_SIZE];
+	char text[MESSAGE_SIZE];
 	int64_t now = now_ns();
 
-	if (now - uplink->guest_errors.since >= GUEST_ERRORS_INTERVAL_NS) {
-		if (uplink->guest_errors.held_back > 0)
-			fprintf(stderr, "podd-uplink: %u more messages about the pod's packets\n",
-				uplink->guest_errors.held_back);
-		uplink->guest_errors.since = now;
-		uplink->guest_errors.written = 0;
-		uplink->guest_errors.held_back = 0;
+	if (now - uplink->messages.since >= MESSAGES_INTERVAL_NS) {
+		if (uplink->messages.held_back > 0)
+			fprintf(stderr, "podd-uplink: %u more messages from libslirp\n",
+				uplink->messages.held_back);
+		uplink->messages.since = now;
+		uplink->messages.written = 0;
+		uplink->messages.held_back = 0;
 	}
-	if (uplink->guest_errors.written >= GUEST_ERRORS_MAX) {
-		uplink->guest_errors.held_back++;
+	if (uplink->messages.written >= MESSAGES_MAX) {
+		uplink->messages.held_back++;
 		return;
 	}
-	uplink->guest_errors.written++;
-	fprintf(stderr, "podd-uplink: the pod sent a bad packet: %s\n",
+	uplink->messages.written++;
+	fprintf(stderr, "podd-uplink: libslirp: %s\n",
 		text_sanitize(text, sizeof(text), message));
+}
+
+static void on_guest_error(const char *message, void *opaque)
+{
+	log_message(opaque, message);
+}
+
+/* What libslirp says by itself goes through glib, some of it for each packet of a kind. */
+static void on_glib_message(
+	const gchar *domain, GLogLevelFlags level, const gchar *message, gpointer opaque)
+{
+	log_message(opaque, message);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *opaque)
@@ -376,6 +389,7 @@ int uplink_slirp_new(sd_event *event, int tap, const struct uplink_config *confi
 	uplink->fds = calloc(uplink->fds_size, sizeof(*uplink->fds));
 	if (!uplink->fds)
 		return err_oom(err);
+	g_log_set_default_handler(on_glib_message, uplink);
 	slirp_config = make_config(config);
 	uplink->slirp = slirp_new(&slirp_config, &callbacks, uplink);
 	if (!uplink->slirp)
@@ -396,6 +410,7 @@ void uplink_slirp_free(struct uplink_slirp *uplink)
 		return;
 	if (uplink->slirp)
 		slirp_cleanup(uplink->slirp);
+	g_log_set_default_handler(g_log_default_handler, NULL);
 	if (uplink->tap >= 0)
 		close(uplink->tap);
 	sd_event_unref(uplink->event);
