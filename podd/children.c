@@ -296,9 +296,13 @@ unsigned children_count(const struct children *children)
 
 void children_signal(struct children *children, int signal)
 {
-	for (struct child *child = children->first; child; child = child->next)
+	for (struct child *child = children->first; child; child = child->next) {
+		/* What is still being made has no program yet that could end by itself. */
+		bool has_program = child->phase == ATTACHMENT_ATTACHED;
+
 		if (!child->detaching)
-			proc_signal(child->pidfd, signal);
+			proc_signal(child->pidfd, has_program ? signal : SIGKILL);
+	}
 }
 
 struct json *children_to_json(const struct children *children)

@@ -30,7 +30,7 @@ void children_detached(struct children *children, const char *name, const char *
 /* How many are watched or still being detached. */
 unsigned children_count(const struct children *children);
 
-/* Sends a signal to each container's first process. */
+/* Sends a signal to each container's first process; SIGKILL to those that are still being made. */
 void children_signal(struct children *children, int signal);
 
 /* [{"name", "id", "generation", "pid", "phase"}, ...] */
