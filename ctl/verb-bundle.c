@@ -16,6 +16,7 @@
 #include "file.h"
 #include "hierarchy.h"
 #include "oci.h"
+#include "publish.h"
 #include "record.h"
 #include "text.h"
 
@@ -108,10 +109,13 @@ static int check_lists(const struct bundle_options *options, struct err *err)
 	if (strv_length(options->networks) > RECORD_NETWORKS_MAX)
 		return err_set(err, -EINVAL, "--network may be given at most %d times",
 			RECORD_NETWORKS_MAX);
-	for (size_t i = 0; options->publish && options->publish[i]; i++)
-		if (!options->publish[i][0] || strpbrk(options->publish[i], " \t\n"))
-			return err_set(err, -EINVAL, "--publish cannot be \"%s\"",
-				options->publish[i]);
+	for (size_t i = 0; options->publish && options->publish[i]; i++) {
+		struct publish checked;
+		int r = publish_parse(options->publish[i], &checked, err);
+
+		if (r < 0)
+			return err_wrap(err, r, "--publish");
+	}
 	return 0;
 }
 

@@ -33,6 +33,7 @@
 #include "fd.h"
 #include "file.h"
 #include "ns.h"
+#include "publish.h"
 #include "text.h"
 
 /* Waiting for others on the same network; each of them is bounded by the plugins' time-outs. */
@@ -115,15 +116,23 @@ static int own_proc(struct err *err)
 	return 0;
 }
 
-/* The other runtimes' capability arguments: what the conventions of CNI define and a container's
- * hook can know. */
-static struct json *capability_args(const struct attachment *attachment)
+/* The capability arguments of CNI's conventions that a container's hook can know. */
+static int capability_args(const struct attachment *attachment, struct json **ret, struct err *err)
 {
-	struct json *args = json_new_object();
+	autoptr(json) args = json_new_object();
+	struct json *mappings = NULL;
+	int r;
 
 	if (attachment->aliases)
 		json_set_strv(args, "aliases", attachment->aliases);
-	return args;
+	if (attachment->publish) {
+		r = publish_to_port_mappings(attachment->publish, &mappings, err);
+		if (r < 0)
+			return r;
+		json_set(args, "portMappings", mappings);
+	}
+	*ret = take_ptr(args);
+	return 0;
 }
 
 /* Runs ADD or DEL for one network, alone on it in this pod. */
@@ -131,17 +140,16 @@ static int run_network(const struct inside *inside, size_t index, bool add, int 
 	const char *netns, struct err *err)
 {
 	struct attachment_network *network = &inside->attachment->networks[index];
-	autoptr(json) args = capability_args(inside->attachment);
+	autoptr(json) args = NULL;
 	autoptr(json) result = NULL;
 	autoptr(cni_config) config = NULL;
 	autoclose int locks = -1, lock = -1;
-	const struct cni_runtime runtime = {
+	struct cni_runtime runtime = {
 		.container_id = inside->attachment->id,
 		.netns = netns,
 		.ifname = network->ifname,
 		.ip = network->ip,
 		.mac = network->mac,
-		.capability_args = args,
 		.plugin_dirs = inside->spec->cni_plugin_dirs,
 		.cache_fd = cache,
 	};
@@ -149,7 +157,10 @@ static int run_network(const struct inside *inside, size_t index, bool add, int 
 	int r;
 
 	snprintf(name, sizeof(name), "net-%s", network->name);
-	r = cni_config_from_json(network->name, network->config, &config, err);
+	r = capability_args(inside->attachment, &args, err);
+	runtime.capability_args = args;
+	if (r == 0)
+		r = cni_config_from_json(network->name, network->config, &config, err);
 	if (r == 0)
 		r = file_open_dir(inside->podfd, "locks", &locks, err);
 	if (r == 0)

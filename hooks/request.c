@@ -19,6 +19,7 @@
 #include "cni.h"
 #include "fd.h"
 #include "hierarchy.h"
+#include "publish.h"
 #include "text.h"
 
 #define ALIAS_MAX 253
@@ -258,6 +259,13 @@ static int find_publish(struct request *request, char *const *arguments, struct 
 		return err_oom(err);
 	if (strv_length(request->publish) > PUBLISH_MAX)
 		return err_set(err, -EINVAL, "more than %d ports to publish", PUBLISH_MAX);
+	for (size_t i = 0; request->publish && request->publish[i]; i++) {
+		struct publish checked;
+		int r = publish_parse(request->publish[i], &checked, err);
+
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }
 
