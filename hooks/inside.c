@@ -293,11 +293,13 @@ static int take_addresses(struct attachment *attachment, const struct json *docu
 	const struct json *networks = json_get(document, "networks");
 
 	for (size_t i = 0; i < attachment->n_networks; i++) {
-		int r = json_read_strv(json_at(networks, i), "addresses", false,
-			&attachment->networks[i].addresses, err);
+		char **addresses = NULL;
+		int r = json_read_strv(json_at(networks, i), "addresses", false, &addresses, err);
 
 		if (r < 0)
 			return r;
+		strv_free(attachment->networks[i].addresses);
+		attachment->networks[i].addresses = addresses;
 	}
 	return 0;
 }

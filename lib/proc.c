@@ -193,7 +193,7 @@ static int parse_nspid(const char *line, struct lineage *ret)
 
 		while (*line == '\t' || *line == ' ')
 			line++;
-		while (isdigit((unsigned char)line[n]) && n < sizeof(digits) - 1)
+		while (n < sizeof(digits) - 1 && isdigit((unsigned char)line[n]))
 			n++;
 		if (n == 0)
 			break;
