@@ -41,7 +41,7 @@ error_record() { cat "$(pod_dir net0)/children/$1/error.json"; }
 make_namespace() {
 	mkdir "$BATS_TEST_TMPDIR/ns"
 	mkfifo "$BATS_TEST_TMPDIR/ns/up" "$BATS_TEST_TMPDIR/ns/end"
-	podctl enter net0 -- unshare -n sh -c 'echo $$ >"$0/up"; read -r x <"$0/end"' \
+	podctl enter net0 -- unshare -n sh -c 'exec 4<>"$0/end"; echo $$ >"$0/up"; read -r x <&4' \
 		"$BATS_TEST_TMPDIR/ns" </dev/null >/dev/null 2>&1 3>&- &
 	namespace_job=$!
 	read -r pid <"$BATS_TEST_TMPDIR/ns/up"
