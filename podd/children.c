@@ -29,6 +29,8 @@
 
 #define DETACH_TRIES 4
 #define DETACH_DELAY_US 200000
+/* Hooks at once: plugins of one network wait for each other anyway. */
+#define DETACH_RUNNING_MAX 8
 
 struct child {
 	struct children *owner;
@@ -42,6 +44,8 @@ struct child {
 	sd_event_source *exit;   /* of the container, then of the hook */
 	sd_event_source *retry;
 	bool detaching;
+	bool announced;          /* as attached */
+	bool waiting;            /* for its turn to run the hook */
 	unsigned tries;
 };
 
@@ -49,6 +53,7 @@ struct children {
 	struct pod *pod;
 	struct child *first;
 	unsigned n;
+	unsigned running; /* hooks */
 };
 
 int children_new(struct pod *pod, struct children **ret, struct err *err)
@@ -104,37 +109,74 @@ static struct child *find(const struct children *children, const char *name, con
 
 static int run_hook(struct child *child);
 
+static void give_up(struct child *child)
+{
+	events_send(child->owner->pod, "detach-failed", child->name);
+	forget(child);
+}
+
+static void try_detach(struct child *child);
+
 static int on_retry(sd_event_source *source, uint64_t now, void *userdata)
 {
 	struct child *child = userdata;
 
 	child->retry = sd_event_source_disable_unref(child->retry);
-	if (run_hook(child) < 0)
-		forget(child);
+	try_detach(child);
 	return 0;
+}
+
+static void retry_later(struct child *child)
+{
+	fprintf(stderr, "podd: pod %s: detaching %s failed (try %u of %d)\n",
+		child->owner->pod->path, child->name, child->tries, DETACH_TRIES);
+	if (child->tries >= DETACH_TRIES ||
+		sd_event_add_time_relative(child->owner->pod->event, &child->retry, CLOCK_MONOTONIC,
+			(uint64_t)DETACH_DELAY_US << child->tries, 0, on_retry, child) < 0)
+		give_up(child);
+}
+
+/* Runs the hook now, or when one of those that run has ended. */
+static void try_detach(struct child *child)
+{
+	struct children *children = child->owner;
+
+	child->waiting = children->running >= DETACH_RUNNING_MAX;
+	if (child->waiting)
+		return;
+	child->tries++;
+	if (run_hook(child) == 0)
+		children->running++;
+	else
+		retry_later(child);
+}
+
+static void try_next(struct children *children)
+{
+	for (struct child *child = children->first; child; child = child->next) {
+		if (child->waiting) {
+			try_detach(child);
+			return;
+		}
+	}
 }
 
 static int on_hook_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct child *child = userdata;
-	struct pod *pod = child->owner->pod;
+	struct children *children = child->owner;
 	siginfo_t info = {};
 
 	child->exit = sd_event_source_disable_unref(child->exit);
 	waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG);
-	if (info.si_code == CLD_EXITED && info.si_status == 0) {
-		events_send(pod, "detached", child->name);
-		forget(child);
+	children->running--;
+	try_next(children);
+	if (info.si_code != CLD_EXITED || info.si_status != 0) {
+		retry_later(child);
 		return 0;
 	}
-	fprintf(stderr, "podd: pod %s: detaching %s failed (try %u of %d)\n", pod->path, child->name,
-		child->tries, DETACH_TRIES);
-	if (child->tries >= DETACH_TRIES ||
-		sd_event_add_time_relative(pod->event, &child->retry, CLOCK_MONOTONIC,
-			(uint64_t)DETACH_DELAY_US << child->tries, 0, on_retry, child) < 0) {
-		events_send(pod, "detach-failed", child->name);
-		forget(child);
-	}
+	events_send(children->pod, "detached", child->name);
+	forget(child);
 	return 0;
 }
 
@@ -161,7 +203,6 @@ static int run_hook(struct child *child)
 	pid_t pid;
 	int r;
 
-	child->tries++;
 	pid = fork();
 	if (pid == 0)
 		execute_hook(child);
@@ -171,6 +212,9 @@ static int run_hook(struct child *child)
 	if (r < 0) {
 		fprintf(stderr, "podd: pod %s: cannot run podd-hook for %s: %s\n", pod->path,
 			child->name, strerror(-r));
+		/* What cannot be watched must not run. */
+		if (pid > 0 && kill(pid, SIGKILL) == 0)
+			waitpid(pid, NULL, 0);
 		return r;
 	}
 	sd_event_source_set_io_fd_own(child->exit, true);
@@ -183,8 +227,7 @@ static void detach(struct child *child)
 	child->detaching = true;
 	child->exit = sd_event_source_disable_unref(child->exit);
 	events_send(child->owner->pod, "exited", child->name);
-	if (run_hook(child) < 0)
-		forget(child);
+	try_detach(child);
 }
 
 static int on_init_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -230,7 +273,8 @@ static int watch(struct children *children, const struct attachment *attachment,
 	return 0;
 }
 
-int children_attach(struct children *children, const char *name, struct err *err)
+int children_attach(struct children *children, const char *name, const char *generation,
+	struct err *err)
 {
 	cleanup(attachment_done) struct attachment attachment = {};
 	autoclose int childfd = -1;
@@ -245,6 +289,8 @@ int children_attach(struct children *children, const char *name, struct err *err
 	if (!text_equal(attachment.child, name))
 		return err_set(err, -EINVAL, "the record of child %s is that of %s", name,
 			attachment.child);
+	if (generation && !text_equal(generation, attachment.generation))
+		return err_set(err, -ENOENT, "child %s has another attachment by now", name);
 	known = find(children, name, attachment.generation);
 	if (!known) {
 		r = watch(children, &attachment, err);
@@ -252,8 +298,10 @@ int children_attach(struct children *children, const char *name, struct err *err
 	}
 	if (r < 0)
 		return r;
-	if (attachment.phase == ATTACHMENT_ATTACHED && known && !known->detaching) {
+	if (known && !known->detaching && !known->announced &&
+		attachment.phase == ATTACHMENT_ATTACHED) {
 		known->phase = attachment.phase;
+		known->announced = true;
 		events_send(children->pod, "attached", name);
 	}
 	return 0;
@@ -270,7 +318,7 @@ int children_load(struct children *children, struct err *err)
 	for (size_t i = 0; names[i]; i++) {
 		struct err problem = {};
 
-		r = children_attach(children, names[i], &problem);
+		r = children_attach(children, names[i], NULL, &problem);
 		if (r < 0 && r != -ENOENT)
 			fprintf(stderr, "podd: pod %s: child %s: %s\n", children->pod->path, names[i],
 				problem.msg);

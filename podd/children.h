@@ -21,8 +21,10 @@ void children_free(struct children *children);
 /* Reads all attachment records and watches what they name. */
 int children_load(struct children *children, struct err *err);
 
-/* Looks at one child's record. Return: 0, -ENOENT when it has none, -E2BIG, -errno. */
-int children_attach(struct children *children, const char *name, struct err *err);
+/* Looks at one child's record. Return: 0, -ENOENT when it has none (of that @generation, which may
+ * be NULL), -E2BIG, -errno. */
+int children_attach(struct children *children, const char *name, const char *generation,
+	struct err *err);
 
 /* The record of that generation is gone: stops watching. */
 void children_detached(struct children *children, const char *name, const char *generation);

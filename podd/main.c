@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -98,6 +98,17 @@ static int make_loop(struct pod *pod, struct err *err)
 	return 0;
 }
 
+/* A pidfd for each container: the usual soft limit is lower than CHILDREN_MAX. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int serve(struct pod *pod, struct err *err)
 {
 	int r;
@@ -122,6 +133,7 @@ static int run(const char *root, const char *path, int ready_fd)
 	struct err err = {};
 	int r;
 
+	raise_fd_limit();
 	/* Not for the programs that podd starts. */
 	if (ready_fd >= 0)
 		fcntl(ready_fd, F_SETFD, FD_CLOEXEC);

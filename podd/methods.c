@@ -18,6 +18,21 @@
 #include "text.h"
 
 #define STOP_TIMEOUT_MAX_S 86400
+#define SERVICE_INTERFACE "org.varlink.service"
+
+/* The varlink protocol, "Service interface". */
+static const char service_description[] =
+	"# Every varlink service has this interface.\n"
+	"interface org.varlink.service\n"
+	"method GetInfo() -> (vendor: string, product: string, version: string, url: string,\n"
+	"  interfaces: []string)\n"
+	"method GetInterfaceDescription(interface: string) -> (description: string)\n"
+	"error InterfaceNotFound (interface: string)\n"
+	"error MethodNotFound (method: string)\n"
+	"error MethodNotImplemented (method: string)\n"
+	"error InvalidParameter (parameter: string)\n"
+	"error PermissionDenied ()\n"
+	"error ExpectedMore ()\n";
 
 typedef void (*method_function)(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call);
@@ -76,7 +91,7 @@ static void method_attach(struct pod *pod, struct connection *connection,
 		connection_error(connection, VARLINK_INTERFACE ".Stopping", NULL);
 		return;
 	}
-	r = children_attach(pod->children, child, &err);
+	r = children_attach(pod->children, child, generation, &err);
 	if (r == -ENOENT) {
 		struct json *parameters = json_new_object();
 
@@ -171,7 +186,7 @@ static void method_events(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
 {
 	if (!call->more) {
-		connection_error(connection, "org.varlink.service.ExpectedMore", NULL);
+		connection_error(connection, SERVICE_INTERFACE ".ExpectedMore", NULL);
 		return;
 	}
 	connection_subscribe(connection);
@@ -181,7 +196,7 @@ static void method_events(struct pod *pod, struct connection *connection,
 static void method_get_info(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
 {
-	static char *const interfaces[] = {(char *)"org.varlink.service", (char *)VARLINK_INTERFACE,
+	static char *const interfaces[] = {(char *)SERVICE_INTERFACE, (char *)VARLINK_INTERFACE,
 		NULL};
 	struct json *reply = json_new_object();
 
@@ -205,12 +220,15 @@ static void method_get_interface(struct pod *pod, struct connection *connection,
 		return;
 	}
 	parameters = json_new_object();
-	if (!text_equal(name, VARLINK_INTERFACE)) {
+	if (text_equal(name, VARLINK_INTERFACE)) {
+		json_set_string(parameters, "description", interface_description);
+	} else if (text_equal(name, SERVICE_INTERFACE)) {
+		json_set_string(parameters, "description", service_description);
+	} else {
 		json_set_string(parameters, "interface", name);
-		connection_error(connection, "org.varlink.service.InterfaceNotFound", parameters);
+		connection_error(connection, SERVICE_INTERFACE ".InterfaceNotFound", parameters);
 		return;
 	}
-	json_set_string(parameters, "description", interface_description);
 	connection_reply(connection, parameters, NULL, 0, false);
 }
 
@@ -225,14 +243,16 @@ static const struct {
 	{VARLINK_INTERFACE ".Namespaces", method_namespaces},
 	{VARLINK_INTERFACE ".Stop", method_stop},
 	{VARLINK_INTERFACE ".Events", method_events},
-	{"org.varlink.service.GetInfo", method_get_info},
-	{"org.varlink.service.GetInterfaceDescription", method_get_interface},
+	{SERVICE_INTERFACE ".GetInfo", method_get_info},
+	{SERVICE_INTERFACE ".GetInterfaceDescription", method_get_interface},
 };
 
 void methods_dispatch(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
 {
 	struct json *parameters;
+	char interface[256];
+	char *dot;
 
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
 		if (text_equal(methods[i].name, call->method)) {
@@ -242,11 +262,15 @@ void methods_dispatch(struct pod *pod, struct connection *connection,
 	}
 	parameters = json_new_object();
 	if (!text_starts_with(call->method, VARLINK_INTERFACE ".") &&
-		!text_starts_with(call->method, "org.varlink.service.")) {
-		json_set_string(parameters, "interface", call->method);
-		connection_error(connection, "org.varlink.service.InterfaceNotFound", parameters);
+		!text_starts_with(call->method, SERVICE_INTERFACE ".")) {
+		text_copy(interface, sizeof(interface), call->method);
+		dot = strrchr(interface, '.');
+		if (dot)
+			*dot = '\0';
+		json_set_string(parameters, "interface", interface);
+		connection_error(connection, SERVICE_INTERFACE ".InterfaceNotFound", parameters);
 		return;
 	}
 	json_set_string(parameters, "method", call->method);
-	connection_error(connection, "org.varlink.service.MethodNotFound", parameters);
+	connection_error(connection, SERVICE_INTERFACE ".MethodNotFound", parameters);
 }

@@ -7,9 +7,6 @@
 #include "err.h"
 #include "outer.h"
 
-/* Name of the pod's tap. */
-#define OUTER_TAP_NAME "tap0"
-
 /* Sets it up. *ret_tap is the tap's fd, or -1 where there shall be none. Starts nft, whose result
  * comes by *ret_rules: see outer_network_rules(). Return: 0 or -errno. */
 int outer_network_setup(const struct outer_setup *setup, int *ret_tap, int *ret_rules,

@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Name of the pod's tap. */
+#define OUTER_TAP_NAME "tap0"
+
 /* fds that podd-outer starts with. */
 #define OUTER_FD_CONTROL 3 /* seqpacket, connected to podd */
 #define OUTER_FD_LISTEN 4  /* outer.sock, listening */

@@ -30,16 +30,52 @@
 /* Fixed fds are below this; originals are moved above it first. */
 #define FIXED_FDS_MAX 10
 
-/* A connected pair for control: [0] is podd's, with a time-out for answers. */
-static int control_pair(int ret[2], struct err *err)
+static void set_timeouts(int control)
 {
 	struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_S};
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0)
+	setsockopt(control, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	setsockopt(control, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+}
+
+/* What a process of the pod is reached by: a connected pair now, and a listening socket for the
+ * podd that comes after this one. */
+struct reach {
+	int mine;
+	int its;
+	int listener;
+};
+
+static void reach_done(struct reach *reach)
+{
+	cleanup_close(&reach->mine);
+	cleanup_close(&reach->its);
+	cleanup_close(&reach->listener);
+}
+
+static int make_reach(struct pod *pod, const char *name, struct reach *reach, struct err *err)
+{
+	int pair[2], r;
+
+	*reach = (struct reach){-1, -1, -1};
+	r = fd_listen_unix(pod->podfd, name, SOCK_SEQPACKET, &reach->listener, err);
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(err, "making a control socket");
-	setsockopt(ret[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	setsockopt(ret[0], SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	reach->mine = pair[0];
+	reach->its = pair[1];
+	set_timeouts(reach->mine);
 	return 0;
+}
+
+int pod_connect(struct pod *pod, const char *name, int *ret_fd)
+{
+	int r = fd_connect_unix(pod->podfd, name, SOCK_SEQPACKET, ret_fd);
+
+	if (r == 0)
+		set_timeouts(*ret_fd);
+	return r;
 }
 
 /* In the child: puts fds[i] at 3 + i, stdin at /dev/null, and executes the program. */
@@ -128,18 +164,15 @@ static int map_outer(struct pod *pod, pid_t pid, int mapped, struct err *err)
 
 int pod_spawn_outer(struct pod *pod, struct err *err)
 {
-	autoclose int listen_fd = -1, pidfd = -1, mine = -1, its = -1, wait = -1, go = -1;
-	int pair[2], pipe_fds[2];
+	cleanup(reach_done) struct reach reach;
+	autoclose int pidfd = -1, wait = -1, go = -1;
+	int pipe_fds[2];
 	pid_t pid;
 	int r;
 
-	r = fd_listen_unix(pod->podfd, "outer.sock", SOCK_SEQPACKET, &listen_fd, err);
-	if (r == 0)
-		r = control_pair(pair, err);
+	r = make_reach(pod, "outer.sock", &reach, err);
 	if (r < 0)
 		return r;
-	mine = pair[0];
-	its = pair[1];
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return err_errno(err, "making a pipe");
 	wait = pipe_fds[0];
@@ -147,7 +180,7 @@ int pod_spawn_outer(struct pod *pod, struct err *err)
 	pid = clone_child(CLONE_NEWUSER, &pidfd);
 	if (pid == 0) {
 		close(go);
-		become_outer(pod, its, listen_fd, wait);
+		become_outer(pod, reach.its, reach.listener, wait);
 	}
 	if (pid < 0)
 		return err_errno(err,
@@ -156,31 +189,30 @@ int pod_spawn_outer(struct pod *pod, struct err *err)
 	r = proc_identify(pid, &pod->state.outer);
 	if (r < 0)
 		return err_set(err, r, "podd-outer ended while it started");
-	/* A closed pipe ends the child when the mapping fails. */
-	r = map_outer(pod, pid, go, err);
+	/* Whatever becomes of podd now, the next one knows what to end. Before that a closed pipe
+	 * ends the child by itself. */
+	r = pod_state_save(pod->podfd, &pod->state, err);
+	if (r == 0)
+		r = map_outer(pod, pid, go, err);
 	if (r < 0)
 		return r;
-	pod->outer = take_fd(&mine);
+	pod->outer = take_fd(&reach.mine);
 	return 0;
 }
 
 int pod_spawn_uplink(struct pod *pod, struct err *err)
 {
-	autoclose int listen_fd = -1, pidfd = -1, mine = -1, its = -1;
-	int pair[2];
+	cleanup(reach_done) struct reach reach;
+	autoclose int pidfd = -1;
 	pid_t pid;
 	int r;
 
-	r = fd_listen_unix(pod->podfd, "uplink.sock", SOCK_SEQPACKET, &listen_fd, err);
-	if (r == 0)
-		r = control_pair(pair, err);
+	r = make_reach(pod, "uplink.sock", &reach, err);
 	if (r < 0)
 		return r;
-	mine = pair[0];
-	its = pair[1];
 	pid = clone_child(0, &pidfd);
 	if (pid == 0) {
-		const int fds[] = {its, listen_fd};
+		const int fds[] = {reach.its, reach.listener};
 
 		setsid();
 		execute(PODD_LIBEXECDIR "/podd-uplink", fds, 2);
@@ -191,8 +223,18 @@ int pod_spawn_uplink(struct pod *pod, struct err *err)
 	if (r < 0)
 		return err_set(err, r, "podd-uplink ended while it started");
 	cleanup_close(&pod->uplink);
-	pod->uplink = take_fd(&mine);
+	pod->uplink = take_fd(&reach.mine);
 	return 0;
+}
+
+void pod_kill_uplink(struct pod *pod)
+{
+	autoclose int pidfd = -1;
+
+	if (proc_open(&pod->state.uplink, &pidfd) == 0)
+		proc_signal(pidfd, SIGKILL);
+	cleanup_close(&pod->uplink);
+	pod->uplink = -1;
 }
 
 static int send_uplink(struct pod *pod, struct uplink_request *request, const char *text, int fd,
@@ -246,7 +288,7 @@ int pod_send_resolv(struct pod *pod, const char *nameservers, struct err *err)
 	return send_uplink(pod, &request, nameservers, -1, err);
 }
 
-int pod_await_uplink(struct pod *pod, struct err *err)
+int pod_await_uplink(struct pod *pod, uint32_t *ret_operation, struct err *err)
 {
 	struct uplink_reply reply = {};
 	ssize_t n;
@@ -256,6 +298,8 @@ int pod_await_uplink(struct pod *pod, struct err *err)
 		return err_set(err, -ETIMEDOUT, "podd-uplink does not answer");
 	if (n != (ssize_t)sizeof(reply))
 		return err_set(err, -ECONNRESET, "podd-uplink ended; its last words are in podd.log");
+	if (ret_operation)
+		*ret_operation = reply.operation;
 	if (reply.result < 0) {
 		reply.text[sizeof(reply.text) - 1] = '\0';
 		return err_set(err, reply.result, "podd-uplink: %s", reply.text);

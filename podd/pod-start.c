@@ -33,7 +33,6 @@
 #include "text.h"
 #include "uplink.h"
 
-#define TAP_NAME "tap0"
 /* Delay before an uplink that died is started again, growing to the maximum. */
 #define RESTART_DELAY_US 10000
 #define RESTART_DELAY_MAX_US 10000000
@@ -164,7 +163,7 @@ static int set_up_outer(struct pod *pod, struct err *err)
 	if (r == 0)
 		r = identify_namespaces(pod, err);
 	if (r == 0 && has_uplink(pod)) {
-		pod->state.tap = strdup(TAP_NAME);
+		pod->state.tap = strdup(OUTER_TAP_NAME);
 		r = pod->state.tap ? 0 : err_oom(err);
 	}
 	return r;
@@ -195,26 +194,34 @@ static int start_new(struct pod *pod, struct err *err)
 		r = hosts_update(pod->podfd, err);
 	/* One answer for the nameservers, one for the configuration. */
 	if (r == 0 && has_uplink(pod))
-		r = pod_await_uplink(pod, err);
+		r = pod_await_uplink(pod, NULL, err);
 	if (r == 0 && has_uplink(pod))
-		r = pod_await_uplink(pod, err);
+		r = pod_await_uplink(pod, NULL, err);
 	if (r == 0)
 		r = pod_ask_outer(pod, &probe, NULL, err);
 	return r;
 }
 
+/* The one before, should it still run, would read from the same tap. A record that cannot be
+ * written (the disk is full) must not leave the pod without its way out. */
 static int replace_uplink(struct pod *pod, struct err *err)
 {
 	autofree char *nameservers = NULL;
+	struct err problem = {};
 	int r;
 
-	r = pod_write_resolv(pod, &nameservers, err);
-	if (r == 0)
-		r = pod_spawn_uplink(pod, err);
-	if (r == 0)
-		r = pod_send_config(pod, nameservers, err);
-	if (r == 0)
-		r = pod_state_save(pod->podfd, &pod->state, err);
+	pod_kill_uplink(pod);
+	r = pod_write_resolv(pod, &nameservers, &problem);
+	if (r < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, problem.msg);
+	r = pod_spawn_uplink(pod, err);
+	if (r < 0)
+		return r;
+	if (pod_state_save(pod->podfd, &pod->state, &problem) < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, problem.msg);
+	r = pod_send_config(pod, nameservers ? nameservers : "", err);
+	if (r < 0)
+		pod_kill_uplink(pod);
 	return r;
 }
 
@@ -226,14 +233,13 @@ static int adopt_uplink(struct pod *pod, struct err *err)
 	r = pod_ask_outer(pod, &get_tap, &pod->tap, err);
 	if (r < 0)
 		return r;
-	if (proc_alive(&pod->state.uplink) &&
-		fd_connect_unix(pod->podfd, "uplink.sock", SOCK_SEQPACKET, &pod->uplink) == 0)
+	if (proc_alive(&pod->state.uplink) && pod_connect(pod, "uplink.sock", &pod->uplink) == 0)
 		return 0;
 	r = replace_uplink(pod, err);
 	if (r == 0)
-		r = pod_await_uplink(pod, err);
+		r = pod_await_uplink(pod, NULL, err);
 	if (r == 0)
-		r = pod_await_uplink(pod, err);
+		r = pod_await_uplink(pod, NULL, err);
 	return r;
 }
 
@@ -241,7 +247,7 @@ static int adopt(struct pod *pod, struct err *err)
 {
 	int r;
 
-	r = fd_connect_unix(pod->podfd, "outer.sock", SOCK_SEQPACKET, &pod->outer);
+	r = pod_connect(pod, "outer.sock", &pod->outer);
 	if (r < 0)
 		return err_set(err, r, "connecting to podd-outer (process %d): %s",
 			(int)pod->state.outer.pid, strerror(-r));
@@ -325,19 +331,31 @@ static int watch_process(struct pod *pod, const struct proc_id *id, sd_event_io_
 	return 0;
 }
 
-/* Answers to what was sent while the pod runs: only failures are of interest. */
+/* Answers to what was sent while the pod runs. An uplink that refuses its configuration is of no
+ * use; the next one may have it better. */
 static int on_uplink_reply(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct pod *pod = userdata;
+	uint32_t operation = UPLINK_STATS;
 	struct err err = {};
 	int r;
 
-	r = pod_await_uplink(pod, &err);
+	r = pod_await_uplink(pod, &operation, &err);
 	/* Its end is told by its pidfd. */
-	if (r == -ECONNRESET)
+	if (r == -ECONNRESET) {
 		pod->uplink_reply = sd_event_source_disable_unref(source);
-	else if (r < 0)
+		return 0;
+	}
+	if (r < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
+	if (operation != UPLINK_CONFIGURE)
+		return 0;
+	if (r == 0) {
+		events_send(pod, "uplink-restarted", NULL);
+		return 0;
+	}
+	pod->uplink_reply = sd_event_source_disable_unref(source);
+	pod_kill_uplink(pod);
 	return 0;
 }
 
@@ -348,6 +366,8 @@ static int watch_uplink(struct pod *pod, struct err *err)
 	int r;
 
 	sd_event_now(pod->event, CLOCK_MONOTONIC, &pod->uplink_since);
+	/* From now on nothing waits for it: what it does not take at once it is killed for. */
+	fd_set_nonblock(pod->uplink);
 	pod->uplink_reply = sd_event_source_disable_unref(pod->uplink_reply);
 	r = sd_event_add_io(pod->event, &pod->uplink_reply, pod->uplink, EPOLLIN, on_uplink_reply,
 		pod);
@@ -372,10 +392,9 @@ static int on_uplink_restart(sd_event_source *source, uint64_t now, void *userda
 		r = watch_uplink(pod, &err);
 	if (r < 0) {
 		fprintf(stderr, "podd: pod %s: starting podd-uplink again: %s\n", pod->path, err.msg);
+		pod_kill_uplink(pod);
 		schedule_uplink(pod);
-		return 0;
 	}
-	events_send(pod, "uplink-restarted", NULL);
 	return 0;
 }
 
@@ -419,8 +438,12 @@ static void on_resolv_changed(void *userdata)
 	int r;
 
 	r = pod_write_resolv(pod, &nameservers, &err);
-	if (r == 0 && pod->uplink >= 0)
+	if (r == 0 && pod->uplink >= 0) {
 		r = pod_send_resolv(pod, nameservers, &err);
+		/* One that does not read its requests hangs. */
+		if (r < 0)
+			pod_kill_uplink(pod);
+	}
 	if (r < 0)
 		fprintf(stderr, "podd: pod %s: following resolv.conf: %s\n", pod->path, err.msg);
 }

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "children.h"
@@ -32,20 +33,12 @@
 #define KILL_WAIT_US (20 * UINT64_C(1000000))
 #define EXIT_WAIT_MS 5000
 
-static void kill_process(const struct proc_id *id)
-{
-	autoclose int pidfd = -1;
-
-	if (proc_open(id, &pidfd) < 0)
-		return;
-	proc_signal(pidfd, SIGKILL);
-	proc_wait(pidfd, EXIT_WAIT_MS);
-}
-
 static void end_outer(struct pod *pod)
 {
 	autoclose int pidfd = -1;
 
+	if (pod->is_gone)
+		return;
 	pod->stop_timer = sd_event_source_disable_unref(pod->stop_timer);
 	/* Its end calls pod_gone(). */
 	if (proc_open(&pod->state.outer, &pidfd) == 0)
@@ -56,7 +49,7 @@ static void end_outer(struct pod *pod)
 
 void pod_stop_continue(struct pod *pod)
 {
-	if (pod->state.phase == POD_STOPPING && children_count(pod->children) == 0)
+	if (pod->stop_armed && children_count(pod->children) == 0)
 		end_outer(pod);
 }
 
@@ -101,6 +94,7 @@ int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, i
 	events_send(pod, "stopping", NULL);
 	children_load(pod->children, NULL);
 	children_signal(pod->children, timeout_s > 0 ? SIGTERM : SIGKILL);
+	pod->stop_armed = true;
 	if (children_count(pod->children) == 0) {
 		end_outer(pod);
 		return 0;
@@ -167,8 +161,36 @@ static void remove_children(struct pod *pod, bool keep_errors)
 	}
 }
 
+/* First every process is sent its signal, then their ends are waited for: at most so long in all,
+ * since podd does nothing else meanwhile. */
+struct killing {
+	bool wait;
+	int64_t deadline_ms;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+static void kill_process(const struct proc_id *id, const struct killing *killing)
+{
+	autoclose int pidfd = -1;
+	int64_t left = killing->deadline_ms - now_ms();
+
+	if (proc_open(id, &pidfd) < 0)
+		return;
+	if (!killing->wait)
+		proc_signal(pidfd, SIGKILL);
+	else
+		proc_wait(pidfd, left > 0 ? (int)left : 0);
+}
+
 /* Containers that outlived their pod's outer container: those of this boot. */
-static void kill_children(struct pod *pod)
+static void kill_children(struct pod *pod, const struct killing *killing)
 {
 	autostrv names = NULL;
 
@@ -180,8 +202,20 @@ static void kill_children(struct pod *pod)
 
 		if (hierarchy_open_child(pod->podfd, names[i], false, &childfd, NULL) == 0 &&
 			attachment_load(childfd, &attachment, NULL) == 0 &&
-			strcmp(attachment.boot_id, pod->state.boot_id) == 0)
-			kill_process(&attachment.init);
+			text_equal(attachment.boot_id, pod->state.boot_id))
+			kill_process(&attachment.init, killing);
+	}
+}
+
+static void kill_all(struct pod *pod)
+{
+	struct killing killing = {.deadline_ms = now_ms() + EXIT_WAIT_MS};
+
+	for (int i = 0; i < 2; i++) {
+		kill_children(pod, &killing);
+		kill_process(&pod->state.uplink, &killing);
+		kill_process(&pod->state.outer, &killing);
+		killing.wait = true;
 	}
 }
 
@@ -191,11 +225,8 @@ void pod_clean(struct pod *pod, bool keep_errors)
 	char boot_id[PROC_BOOT_ID_SIZE];
 
 	/* Start times of another boot name nothing. */
-	if (proc_boot_id(boot_id) == 0 && strcmp(boot_id, pod->state.boot_id) == 0) {
-		kill_children(pod);
-		kill_process(&pod->state.uplink);
-		kill_process(&pod->state.outer);
-	}
+	if (proc_boot_id(boot_id) == 0 && text_equal(boot_id, pod->state.boot_id))
+		kill_all(pod);
 	for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++)
 		file_remove(pod->podfd, sockets[i], NULL);
 	remove_children(pod, keep_errors);
@@ -215,6 +246,9 @@ void pod_gone(struct pod *pod)
 	struct err err = {};
 	int r;
 
+	if (pod->is_gone)
+		return;
+	pod->is_gone = true;
 	if (!wanted) {
 		fprintf(stderr, "podd: pod %s: the outer container ended\n", pod->path);
 		free(pod->state.error);

@@ -43,6 +43,8 @@ struct pod {
 	void (*stop_done)(void *userdata, int result);
 	void *stop_userdata;
 	sd_event_source *stop_timer;
+	bool stop_armed; /* every child has its signal: the last one's end is the pod's */
+	bool is_gone;
 };
 
 /* Opens the pod's directory and takes its lock. Return: 0, -ENOENT, -EBUSY when another podd has
@@ -76,8 +78,13 @@ int pod_spawn_uplink(struct pod *pod, struct err *err);
 /* Sends the configuration with the tap, and the nameservers; pod_await_uplink() has the answer. */
 int pod_send_config(struct pod *pod, const char *nameservers, struct err *err);
 int pod_send_resolv(struct pod *pod, const char *nameservers, struct err *err);
-/* Receives one answer; blocks at most as long as the socket's time-out. */
-int pod_await_uplink(struct pod *pod, struct err *err);
+/* Receives one answer; blocks at most as long as the socket's time-out. *ret_operation (may be
+ * NULL) is what it answers, also when that failed. */
+int pod_await_uplink(struct pod *pod, uint32_t *ret_operation, struct err *err);
+/* Ends podd-uplink; whoever watches it starts the next. */
+void pod_kill_uplink(struct pod *pod);
+/* Connects to podd-outer or podd-uplink by its socket in the pod's directory. */
+int pod_connect(struct pod *pod, const char *name, int *ret_fd);
 
 /* One request to podd-outer and its answer. *ret_fd (may be NULL) is the fd that came, or -1; the
  * text of a warning goes into the state. */

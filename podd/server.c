@@ -24,6 +24,7 @@
 
 #define READ_STEP 4096
 #define FLUSH_WAIT_MS 1000
+#define ACCEPT_PAUSE_US 200000
 
 struct buffer {
 	char *data;
@@ -50,6 +51,7 @@ struct server {
 	struct pod *pod;
 	int fd;
 	sd_event_source *source;
+	sd_event_source *pause; /* without fds, before the next accept(2) */
 	struct connection *first;
 	unsigned n;
 };
@@ -329,12 +331,27 @@ static bool is_served(const struct pod *pod, uid_t uid)
 	       (idmap_to_host(&pod->state.uids, 0, &pod_root) == 0 && uid == pod_root);
 }
 
+static int on_pause_end(sd_event_source *source, uint64_t now, void *userdata)
+{
+	struct server *server = userdata;
+
+	sd_event_source_set_enabled(server->source, SD_EVENT_ON);
+	return 0;
+}
+
 static int on_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct server *server = userdata;
 	autoclose int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	uid_t uid;
 
+	if (peer < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+		/* Not to be called again at once, but when something was given back. */
+		sd_event_source_set_enabled(server->source, SD_EVENT_OFF);
+		sd_event_source_set_time_relative(server->pause, ACCEPT_PAUSE_US);
+		sd_event_source_set_enabled(server->pause, SD_EVENT_ONESHOT);
+		return 0;
+	}
 	if (peer < 0 || fd_peer(peer, NULL, &uid) < 0 || !is_served(server->pod, uid))
 		return 0;
 	if (server->n >= SERVER_CONNECTIONS_MAX) {
@@ -362,6 +379,11 @@ int server_new(struct pod *pod, struct server **ret, struct err *err)
 	if (r == 0) {
 		r = sd_event_add_io(pod->event, &server->source, server->fd, EPOLLIN, on_accept,
 			server);
+		if (r >= 0)
+			r = sd_event_add_time_relative(pod->event, &server->pause, CLOCK_MONOTONIC,
+				UINT64_MAX / 2, 0, on_pause_end, server);
+		if (r >= 0)
+			r = sd_event_source_set_enabled(server->pause, SD_EVENT_OFF);
 		if (r < 0)
 			err_set(err, r, "watching the control socket: %s", strerror(-r));
 	}
@@ -380,6 +402,7 @@ void server_free(struct server *server)
 	while (server->first)
 		connection_free(server->first);
 	sd_event_source_disable_unref(server->source);
+	sd_event_source_disable_unref(server->pause);
 	cleanup_close(&server->fd);
 	free(server);
 }

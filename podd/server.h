@@ -20,7 +20,6 @@ struct connection;
 /* Quotas on what one user can make podd hold. */
 #define SERVER_CONNECTIONS_MAX 128
 #define SERVER_OUTPUT_MAX (1024 * 1024)
-#define SERVER_CALLS_QUEUED_MAX 16
 
 int server_new(struct pod *pod, struct server **ret, struct err *err);
 void server_free(struct server *server);

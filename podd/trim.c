@@ -28,7 +28,7 @@ static bool has_text_relocations(const struct dl_phdr_info *object)
 {
 	for (int i = 0; i < object->dlpi_phnum; i++) {
 		const ElfW(Phdr) *header = &object->dlpi_phdr[i];
-		const ElfW(Dyn) *entry;
+		const ElfW(Dyn) * entry;
 
 		if (header->p_type != PT_DYNAMIC)
 			continue;

@@ -23,6 +23,8 @@
 #include "fd.h"
 #include "text.h"
 
+#define ACCEPT_PAUSE_US 500000
+
 struct uplink_control {
 	int connection; /* -1: listening */
 	int listener;
@@ -30,6 +32,7 @@ struct uplink_control {
 	sd_event *event;
 	sd_event_source *connection_source;
 	sd_event_source *listener_source;
+	sd_event_source *pause; /* without fds, before the next accept(2) */
 	uplink_control_serve serve;
 	void *opaque;
 	struct uplink_request request;
@@ -79,6 +82,7 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
 		fprintf(stderr, "podd-uplink: podd sent a message that is no request\n");
 	if (r <= 0)
 		return listen_again(control);
+	reply.operation = control->request.operation;
 	reply.result = control->serve(&control->request, &fd, &reply.stats, control->opaque, &err);
 	if (reply.result < 0) {
 		(void)text_sanitize(reply.text, sizeof(reply.text), err.msg);
@@ -102,6 +106,25 @@ static int serve_connection(struct uplink_control *control, int connection)
 	return sd_event_source_set_enabled(control->listener_source, SD_EVENT_OFF);
 }
 
+static int on_pause_end(sd_event_source *source, uint64_t now, void *opaque)
+{
+	struct uplink_control *control = opaque;
+
+	control->pause = sd_event_source_disable_unref(control->pause);
+	return control->connection < 0 ?
+		sd_event_source_set_enabled(control->listener_source, SD_EVENT_ON) : 0;
+}
+
+static int wait_before_accept(struct uplink_control *control)
+{
+	int r = sd_event_source_set_enabled(control->listener_source, SD_EVENT_OFF);
+
+	if (r < 0)
+		return r;
+	return sd_event_add_time_relative(control->event, &control->pause, CLOCK_MONOTONIC,
+		ACCEPT_PAUSE_US, 0, on_pause_end, control);
+}
+
 static int on_listener(sd_event_source *source, int socket, uint32_t revents, void *opaque)
 {
 	struct uplink_control *control = opaque;
@@ -110,8 +133,14 @@ static int on_listener(sd_event_source *source, int socket, uint32_t revents, vo
 	uid_t uid;
 	int r;
 
+	if (connection < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+		/* Not to be called again at once: a flow's end gives an fd back. */
+		fprintf(stderr, "podd-uplink: accepting a control connection: %s\n",
+			strerror(errno));
+		return wait_before_accept(control);
+	}
 	if (connection < 0)
-		return 0; /* It went again, or there is no fd left: the next event tries again. */
+		return 0;
 	if (fd_peer(connection, &pid, &uid) < 0 || uid != control->uid) {
 		fprintf(stderr, "podd-uplink: refused a control connection of another user\n");
 		return 0;
@@ -153,12 +182,18 @@ int uplink_control_new(sd_event *event, int connection, int listener, uid_t uid,
 	return 0;
 }
 
+bool uplink_control_connected(const struct uplink_control *control)
+{
+	return control->connection >= 0;
+}
+
 void uplink_control_free(struct uplink_control *control)
 {
 	if (!control)
 		return;
 	sd_event_source_disable_unref(control->connection_source);
 	sd_event_source_disable_unref(control->listener_source);
+	sd_event_source_disable_unref(control->pause);
 	if (control->connection >= 0)
 		close(control->connection);
 	if (control->listener >= 0)

@@ -5,6 +5,7 @@
  * The uplink's side of uplink.h: one connection to podd at a time, one reply a request.
  */
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #include "cleanup.h"
@@ -23,5 +24,7 @@ struct uplink_control;
  * they come from @uid. Both are taken over. */
 int uplink_control_new(sd_event *event, int connection, int listener, uid_t uid,
 	uplink_control_serve serve, void *opaque, struct uplink_control **ret, struct err *err);
+/* False between two podds. */
+bool uplink_control_connected(const struct uplink_control *control);
 void uplink_control_free(struct uplink_control *control);
 CLEANUP_DEFINE(uplink_control, uplink_control_free)

@@ -45,12 +45,19 @@ struct filter_rule {
 	const char *why;
 };
 
-#define ALLOW(call, reason) {.name = (call), .action = SCMP_ACT_ALLOW, .index = ANY, .why = (reason)}
-#define ALLOW_IF(call, argument, bits, wanted, reason)                                             \
-	{.name = (call), .action = SCMP_ACT_ALLOW, .index = (argument), .mask = (bits),            \
-		.value = (wanted), .why = (reason)}
-#define KILL(call, reason)                                                                         \
-	{.name = (call), .action = SCMP_ACT_KILL_PROCESS, .index = ANY, .why = (reason)}
+#define ALLOW(call, reason)                                                             \
+	{                                                                               \
+		.name = (call), .action = SCMP_ACT_ALLOW, .index = ANY, .why = (reason) \
+	}
+#define ALLOW_IF(call, argument, bits, wanted, reason)                                         \
+	{                                                                                      \
+		.name = (call), .action = SCMP_ACT_ALLOW, .index = (argument), .mask = (bits), \
+		.value = (wanted), .why = (reason)                                             \
+	}
+#define KILL(call, reason)                                                                     \
+	{                                                                                      \
+		.name = (call), .action = SCMP_ACT_KILL_PROCESS, .index = ANY, .why = (reason) \
+	}
 
 static const struct filter_rule rules[] = {
 	/* packets */

@@ -89,7 +89,9 @@ static int enter_namespaces(struct err *err)
 	gid_t gid = getegid();
 
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
-		return err_errno(err, "cannot create a user namespace for the uplink's sandbox");
+		return err_errno(err, "cannot create a user namespace (%s)",
+			errno == ENOSPC ? "there are as many as user.max_user_namespaces allows"
+					: "does this system allow them?");
 	return map_own_id(uid, gid, err);
 }
 
@@ -205,16 +207,16 @@ struct landlock_attributes {
 	uint64_t handled_access_net;
 	uint64_t scoped;
 };
-#define LANDLOCK_FS_ABI1 ((1ULL << 13) - 1)  /* execute to make_sym */
-#define LANDLOCK_FS_REFER (1ULL << 13)       /* ABI 2 */
-#define LANDLOCK_FS_TRUNCATE (1ULL << 14)    /* ABI 3 */
-#define LANDLOCK_FS_IOCTL_DEV (1ULL << 15)   /* ABI 5 */
-#define LANDLOCK_NET_BIND_TCP (1ULL << 0)    /* ABI 4 */
+#define LANDLOCK_FS_ABI1 ((1ULL << 13) - 1)	    /* execute to make_sym */
+#define LANDLOCK_FS_REFER (1ULL << 13)		    /* ABI 2 */
+#define LANDLOCK_FS_TRUNCATE (1ULL << 14)	    /* ABI 3 */
+#define LANDLOCK_FS_IOCTL_DEV (1ULL << 15)	    /* ABI 5 */
+#define LANDLOCK_NET_BIND_TCP (1ULL << 0)	    /* ABI 4 */
 #define LANDLOCK_SCOPES ((1ULL << 0) | (1ULL << 1)) /* ABI 6: abstract unix sockets, signals */
 
 /* What uplink_sandbox_write_resolv() and libslirp's reading of it take. */
-#define LANDLOCK_ETC_ACCESS                                                                        \
-	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |                            \
+#define LANDLOCK_ETC_ACCESS                                             \
+	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | \
 		LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE)
 
 /* Return: the size of the structure that the kernel knows. */
@@ -290,7 +292,7 @@ int uplink_sandbox_write_resolv(const char *text, size_t length, struct err *err
 	if (r == 0 && rename(RESOLV_NEW, RESOLV) < 0)
 		r = -errno;
 	if (r < 0)
-		return err_set(err, r, "cannot replace the sandbox's resolv.conf: %s",
-			strerror(-r));
+		return err_set(
+			err, r, "cannot replace the sandbox's resolv.conf: %s", strerror(-r));
 	return 0;
 }

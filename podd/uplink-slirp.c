@@ -34,6 +34,7 @@
 #include <glib.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <linux/if_tun.h>
 #include <poll.h>
 #include <slirp/libslirp.h>
@@ -84,11 +85,12 @@ struct uplink_slirp {
 	sd_event *event;
 	int tap;
 	bool host_loopback;
-	bool timers_changed; /* sd-event must be run before the next wait */
-	bool tap_ready;      /* the tap may have a frame */
-	bool taking;         /* frames are being taken from the tap: acknowledgements wait */
+	bool timers_changed;  /* sd-event must be run before the next wait */
+	bool tap_ready;	      /* the tap may have a frame */
+	bool taking;	      /* frames are being taken from the tap: acknowledgements wait */
+	bool neighbour_seen; /* since packets were last sent that wait for an address */
 	unsigned quiet_ticks; /* since the last packet, up to QUIET_TICKS */
-	size_t n_registered; /* sockets that libslirp has */
+	size_t n_registered;  /* sockets that libslirp has */
 	size_t n_fds;
 	size_t fds_size;
 	struct pollfd *fds;
@@ -179,8 +181,7 @@ static void log_message(struct uplink_slirp *uplink, const char *message)
 		return;
 	}
 	uplink->messages.written++;
-	fprintf(stderr, "podd-uplink: libslirp: %s\n",
-		text_sanitize(text, sizeof(text), message));
+	fprintf(stderr, "podd-uplink: libslirp: %s\n", text_sanitize(text, sizeof(text), message));
 }
 
 static void on_guest_error(const char *message, void *opaque)
@@ -207,8 +208,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *opaque)
 	return 0;
 }
 
-static void *timer_new(struct uplink_slirp *uplink, SlirpTimerId id, SlirpTimerCb callback,
-	void *callback_opaque)
+static void *timer_new(
+	struct uplink_slirp *uplink, SlirpTimerId id, SlirpTimerCb callback, void *callback_opaque)
 {
 	struct timer *timer = calloc(1, sizeof(*timer));
 
@@ -396,8 +397,7 @@ int uplink_slirp_new(sd_event *event, int tap, const struct uplink_config *confi
 		return err_set(err, -EINVAL, "libslirp %s refuses the configuration",
 			slirp_version_string());
 	uplink->tap = tap;
-	uplink->fds[POLL_EVENT] =
-		(struct pollfd){.fd = sd_event_get_fd(event), .events = POLLIN};
+	uplink->fds[POLL_EVENT] = (struct pollfd){.fd = sd_event_get_fd(event), .events = POLLIN};
 	uplink->fds[POLL_TAP] = (struct pollfd){.fd = tap, .events = POLLIN};
 	uplink->tap_ready = true;
 	*ret = take_ptr(uplink);
@@ -444,6 +444,22 @@ static bool frame_is_for_loopback(const uint8_t *frame, size_t length)
 	       !memcmp(packet + 24, zeros, sizeof(zeros));
 }
 
+/* True for ARP and for neighbour discovery (ICMPv6 types 135 and 136, RFC 4861), which may bring an
+ * address that something waits for. */
+static bool frame_is_of_neighbour(const uint8_t *frame, size_t length)
+{
+	unsigned protocol;
+
+	if (length < ETH_HLEN)
+		return false;
+	protocol = (unsigned)frame[12] << 8 | frame[13];
+	if (protocol == ETHERTYPE_ARP)
+		return true;
+	return protocol == ETHERTYPE_IPV6 && length > ETH_HLEN + 40 &&
+	       frame[ETH_HLEN + 6] == IPPROTO_ICMPV6 &&
+	       (frame[ETH_HLEN + 40] == 135 || frame[ETH_HLEN + 40] == 136);
+}
+
 /* Return: 0, UPLINK_SLIRP_GONE, -errno. */
 static int read_frames(struct uplink_slirp *uplink)
 {
@@ -462,8 +478,22 @@ static int read_frames(struct uplink_slirp *uplink)
 		uplink->stats.bytes_in += (uint64_t)n;
 		if (uplink->host_loopback || !frame_is_for_loopback(uplink->frame, (size_t)n))
 			slirp_input(uplink->slirp, uplink->frame, (int)n);
+		uplink->neighbour_seen |= frame_is_of_neighbour(uplink->frame, (size_t)n);
 	}
 	return 0;
+}
+
+static int on_no_revents(int index, void *opaque)
+{
+	return 0;
+}
+
+/* What libslirp could not send for want of a hardware address waits, for a second at most, until
+ * it looks at its sockets; that may be later than a second. */
+static void send_waiting(struct uplink_slirp *uplink)
+{
+	uplink->neighbour_seen = false;
+	slirp_pollfds_poll(uplink->slirp, 0, on_no_revents, uplink);
 }
 
 static int take_frames(struct uplink_slirp *uplink)
@@ -474,6 +504,8 @@ static int take_frames(struct uplink_slirp *uplink)
 	r = read_frames(uplink);
 	uplink->taking = false;
 	write_acks(uplink);
+	if (uplink->neighbour_seen)
+		send_waiting(uplink);
 	return r;
 }
 

@@ -100,13 +100,17 @@ static int check_socket(int fd, struct err *err)
 	return 0;
 }
 
-/* Carries packets until the tap is gone. Return: 0 or -errno. */
-static int run(struct uplink *uplink, struct err *err)
+/* Waits for the configuration, then carries packets until the tap is gone. Return: 0 or -errno. */
+static int run(struct uplink *uplink, const struct uplink_control *control, struct err *err)
 {
 	int r = 0;
 
-	while (r >= 0 && !uplink->slirp)
+	while (r >= 0 && !uplink->slirp) {
 		r = sd_event_run(uplink->event, UINT64_MAX);
+		/* A podd that died over its start left no record of this process: end with it. */
+		if (r >= 0 && !uplink->slirp && !uplink_control_connected(control))
+			return 0;
+	}
 	if (r >= 0)
 		r = 0;
 	while (r == 0 && !uplink->failed)
@@ -137,7 +141,7 @@ static int start(struct uplink *uplink, struct err *err)
 		uplink, &control, err);
 	if (r < 0)
 		return r;
-	return run(uplink, err);
+	return run(uplink, control, err);
 }
 
 int main(int argc, char **argv)

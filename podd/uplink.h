@@ -54,6 +54,7 @@ struct uplink_request {
 };
 
 struct uplink_reply {
+	uint32_t operation; /* of the request */
 	int32_t result; /* 0 or -errno, then text says why */
 	char text[512];
 	struct uplink_stats stats;
