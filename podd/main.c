@@ -87,6 +87,7 @@ static int make_loop(struct pod *pod, struct err *err)
 		sigaddset(&mask, stops[i]);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	r = sd_event_new(&pod->event);
 	for (size_t i = 0; r >= 0 && i < 2; i++)
@@ -118,12 +119,15 @@ static int serve(struct pod *pod, struct err *err)
 		r = children_new(pod, &pod->children, err);
 	if (r == 0)
 		r = pod_start(pod, err);
-	if (r == 0)
-		r = pod_watch(pod, err);
+	if (r < 0)
+		return r;
+	r = pod_watch(pod, err);
 	if (r == 0)
 		r = server_new(pod, &pod->server, err);
 	if (r == 0)
 		r = children_load(pod->children, err);
+	if (r < 0)
+		pod_take_back(pod, err);
 	return r;
 }
 

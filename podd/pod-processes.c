@@ -186,6 +186,7 @@ int pod_spawn_outer(struct pod *pod, struct err *err)
 		return err_errno(err,
 			"making a user namespace (are they allowed here? see user.max_user_namespaces "
 			"and kernel.unprivileged_userns_clone)");
+	pod->outer_pidfd = take_fd(&pidfd);
 	r = proc_identify(pid, &pod->state.outer);
 	if (r < 0)
 		return err_set(err, r, "podd-outer ended while it started");
@@ -219,6 +220,8 @@ int pod_spawn_uplink(struct pod *pod, struct err *err)
 	}
 	if (pid < 0)
 		return err_errno(err, "starting podd-uplink");
+	cleanup_close(&pod->uplink_pidfd);
+	pod->uplink_pidfd = take_fd(&pidfd);
 	r = proc_identify(pid, &pod->state.uplink);
 	if (r < 0)
 		return err_set(err, r, "podd-uplink ended while it started");
@@ -229,9 +232,10 @@ int pod_spawn_uplink(struct pod *pod, struct err *err)
 
 void pod_kill_uplink(struct pod *pod)
 {
-	autoclose int pidfd = -1;
+	autoclose int pidfd = take_fd(&pod->uplink_pidfd);
 
-	if (proc_open(&pod->state.uplink, &pidfd) == 0)
+	/* A /proc with hidepid does not show it, so the pidfd from its start comes first. */
+	if (pidfd >= 0 || proc_open(&pod->state.uplink, &pidfd) == 0)
 		proc_signal(pidfd, SIGKILL);
 	cleanup_close(&pod->uplink);
 	pod->uplink = -1;
@@ -249,7 +253,9 @@ static int send_uplink(struct pod *pod, struct uplink_request *request, const ch
 	r = fd_send(pod->uplink, request, offsetof(struct uplink_request, text) + length, &fd,
 		fd >= 0 ? 1 : 0);
 	if (r < 0)
-		return err_set(err, r, "asking podd-uplink: %s", strerror(-r));
+		return err_set(err, r,
+			"asking podd-uplink: %s (if it ended, its last words are in podd.log)",
+			strerror(-r));
 	return 0;
 }
 

@@ -259,11 +259,15 @@ static int adopt(struct pod *pod, struct err *err)
 	return link_namespaces(pod, err);
 }
 
-/* A start that fails leaves nothing; its record says why. */
-static void take_back(struct pod *pod, struct err *err)
+void pod_take_back(struct pod *pod, const struct err *err)
 {
+	if (pod->adopted)
+		return;
 	free(pod->state.error);
-	pod->state.error = err ? strdup(err->msg) : NULL;
+	pod->state.error = strdup(err->msg);
+	pod_kill_uplink(pod);
+	if (pod->outer_pidfd >= 0)
+		proc_signal(pod->outer_pidfd, SIGKILL);
 	pod_clean(pod, true);
 	pod_set_phase(pod, POD_FAILED, NULL);
 }
@@ -272,16 +276,19 @@ int pod_start(struct pod *pod, struct err *err)
 {
 	enum pod_phase phase = pod_state_phase_now(&pod->state);
 	struct proc_id self;
-	bool adopting = phase == POD_RUNNING || phase == POD_STOPPING;
 	struct err local = {};
 	int r;
 
 	r = proc_self(&self);
 	if (r < 0)
 		return err_set(err, r, "finding podd's own process in /proc: %s", strerror(-r));
-	if (adopting) {
+	pod->adopted = phase == POD_RUNNING || phase == POD_STOPPING;
+	if (pod->adopted) {
 		r = adopt(pod, err);
-		/* A pod that cannot be adopted is left as it is: containers may live in it. */
+		/* A pod that cannot be adopted is left as it is: containers may live in it. But no
+		 * uplink that nobody watches. */
+		if (r < 0 && pod->uplink_pidfd >= 0)
+			pod_kill_uplink(pod);
 		if (r < 0)
 			return err_wrap(err, r, "adopting the running pod '%s'", pod->path);
 	} else {
@@ -294,10 +301,10 @@ int pod_start(struct pod *pod, struct err *err)
 	pod->state.podd = self;
 	if (r == 0)
 		r = pod_set_phase(pod, POD_RUNNING, &local);
-	if (r < 0 && !adopting)
-		take_back(pod, &local);
-	if (r < 0)
+	if (r < 0) {
+		pod_take_back(pod, &local);
 		return err_set(err, r, "%s", local.msg);
+	}
 	return 0;
 }
 
@@ -313,16 +320,20 @@ static int on_outer_exit(sd_event_source *source, int fd, uint32_t events, void 
 	return 0;
 }
 
-/* Watches a process by a pidfd that the source owns. */
-static int watch_process(struct pod *pod, const struct proc_id *id, sd_event_io_handler_t handler,
-	sd_event_source **ret, struct err *err)
+/* Watches a process, by the pidfd from its start where there is one. */
+static int watch_process(struct pod *pod, const struct proc_id *id, int started_pidfd,
+	sd_event_io_handler_t handler, sd_event_source **ret, struct err *err)
 {
 	autoclose int pidfd = -1;
-	int r;
+	int r = 0;
 
-	r = proc_open(id, &pidfd);
+	if (started_pidfd >= 0)
+		pidfd = fcntl(started_pidfd, F_DUPFD_CLOEXEC, 0);
+	if (pidfd < 0)
+		r = proc_open(id, &pidfd);
 	if (r < 0)
-		return err_set(err, r, "process %d ended", (int)id->pid);
+		return err_set(err, r, "process %d ended, or /proc hides it (hidepid)",
+			(int)id->pid);
 	r = sd_event_add_io(pod->event, ret, pidfd, EPOLLIN, handler, pod);
 	if (r < 0)
 		return err_set(err, r, "watching process %d: %s", (int)id->pid, strerror(-r));
@@ -373,7 +384,8 @@ static int watch_uplink(struct pod *pod, struct err *err)
 		pod);
 	if (r < 0)
 		return err_set(err, r, "watching podd-uplink: %s", strerror(-r));
-	return watch_process(pod, &pod->state.uplink, on_uplink_exit, &pod->uplink_exit, err);
+	return watch_process(pod, &pod->state.uplink, pod->uplink_pidfd, on_uplink_exit,
+		&pod->uplink_exit, err);
 }
 
 static void schedule_uplink(struct pod *pod);
@@ -452,7 +464,8 @@ int pod_watch(struct pod *pod, struct err *err)
 {
 	int r;
 
-	r = watch_process(pod, &pod->state.outer, on_outer_exit, &pod->outer_exit, err);
+	r = watch_process(pod, &pod->state.outer, pod->outer_pidfd, on_outer_exit,
+		&pod->outer_exit, err);
 	if (r == 0 && has_uplink(pod))
 		r = watch_uplink(pod, err);
 	if (r == 0)

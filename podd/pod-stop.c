@@ -68,24 +68,38 @@ static int on_stop_timeout(sd_event_source *source, uint64_t now, void *userdata
 	struct pod *pod = userdata;
 
 	children_signal(pod->children, SIGKILL);
+	pod->stop_deadline = 0;
 	pod->stop_timer = sd_event_source_disable_unref(pod->stop_timer);
 	sd_event_add_time_relative(pod->event, &pod->stop_timer, CLOCK_MONOTONIC, KILL_WAIT_US, 0,
 		on_kill_timeout, pod);
 	return 0;
 }
 
+/* Who comes second may have less patience. */
+static void hasten(struct pod *pod, uint64_t deadline)
+{
+	if (!pod->stop_timer || deadline >= pod->stop_deadline)
+		return;
+	pod->stop_deadline = deadline;
+	sd_event_source_set_time(pod->stop_timer, deadline);
+}
+
 int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, int result),
 	void *userdata)
 {
 	struct err err = {};
+	uint64_t now = 0;
 	int r;
 
 	if (!pod->stop_done) {
 		pod->stop_done = done;
 		pod->stop_userdata = userdata;
 	}
-	if (pod->state.phase == POD_STOPPING)
+	sd_event_now(pod->event, CLOCK_MONOTONIC, &now);
+	if (pod->state.phase == POD_STOPPING) {
+		hasten(pod, now + timeout_s * UINT64_C(1000000));
 		return -EALREADY;
+	}
 	/* A hook that comes from now on is refused by what the record says; a full disk must not
 	 * keep a pod from ending. */
 	r = pod_set_phase(pod, POD_STOPPING, &err);
@@ -99,8 +113,9 @@ int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, i
 		end_outer(pod);
 		return 0;
 	}
-	r = sd_event_add_time_relative(pod->event, &pod->stop_timer, CLOCK_MONOTONIC,
-		timeout_s * UINT64_C(1000000), 0, on_stop_timeout, pod);
+	pod->stop_deadline = now + timeout_s * UINT64_C(1000000);
+	r = sd_event_add_time(pod->event, &pod->stop_timer, CLOCK_MONOTONIC, pod->stop_deadline, 0,
+		on_stop_timeout, pod);
 	return r < 0 ? r : 0;
 }
 

@@ -27,6 +27,7 @@ int pod_open(struct pod *pod, const char *root, const char *path, struct err *er
 
 	memset(pod, 0, sizeof(*pod));
 	pod->rootfd = pod->podfd = pod->lockfd = pod->outer = pod->tap = pod->uplink = -1;
+	pod->outer_pidfd = pod->uplink_pidfd = -1;
 	r = name_check_path(path, err);
 	if (r < 0)
 		return r;
@@ -61,6 +62,8 @@ void pod_close(struct pod *pod)
 	sd_event_source_disable_unref(pod->stop_timer);
 	sd_event_unref(pod->event);
 	cleanup_close(&pod->outer);
+	cleanup_close(&pod->outer_pidfd);
+	cleanup_close(&pod->uplink_pidfd);
 	cleanup_close(&pod->tap);
 	cleanup_close(&pod->uplink);
 	cleanup_close(&pod->lockfd);

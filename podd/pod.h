@@ -26,6 +26,8 @@ struct pod {
 	struct pod_state state;
 
 	int outer;           /* seqpacket to podd-outer; asked only while the pod starts */
+	int outer_pidfd;     /* -1: adopted, not started by this podd */
+	int uplink_pidfd;
 	int tap;             /* a copy of the tap's fd, for the next uplink; -1: none */
 	int uplink;          /* seqpacket to podd-uplink, or -1 */
 	sd_event_source *outer_exit;
@@ -43,8 +45,10 @@ struct pod {
 	void (*stop_done)(void *userdata, int result);
 	void *stop_userdata;
 	sd_event_source *stop_timer;
+	uint64_t stop_deadline;  /* CLOCK_MONOTONIC, microseconds: then children are killed */
 	bool stop_armed; /* every child has its signal: the last one's end is the pod's */
 	bool is_gone;
+	bool adopted;
 };
 
 /* Opens the pod's directory and takes its lock. Return: 0, -ENOENT, -EBUSY when another podd has
@@ -62,6 +66,9 @@ void pod_warn(struct pod *pod, const char *format, ...) __attribute__((format(pr
 /* Makes the pod run: adopts what is there of it, or cleans up what is left and starts it anew.
  * Blocks, with deadlines: nothing is served yet. On failure nothing is left but the record. */
 int pod_start(struct pod *pod, struct err *err);
+
+/* Takes back a start after which podd cannot serve the pod; an adopted pod is left alone. */
+void pod_take_back(struct pod *pod, const struct err *err);
 
 /* Watches the pod's processes and the host's resolv.conf from the event loop. */
 int pod_watch(struct pod *pod, struct err *err);
@@ -95,7 +102,7 @@ int pod_ask_outer(struct pod *pod, const struct outer_request *request, int *ret
 /* ---- pod-stop.c ---- */
 
 /* Ends the children (SIGTERM, after @timeout_s SIGKILL), then the pod; @done is called once, with
- * 0 or -errno. Return: 0, -EALREADY when it stops already. */
+ * 0 or -errno. Return: 0, -EALREADY when it stops already: the shorter time counts then. */
 int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, int result),
 	void *userdata);
 

@@ -331,6 +331,19 @@ static bool is_served(const struct pod *pod, uid_t uid)
 	       (idmap_to_host(&pod->state.uids, 0, &pod_root) == 0 && uid == pod_root);
 }
 
+/* Closes the connection that has been there longest among those that wait for nothing. */
+static bool drop_idle(struct server *server)
+{
+	struct connection *oldest = NULL;
+
+	for (struct connection *c = server->first; c; c = c->next)
+		if (!c->held && c->output.length == 0)
+			oldest = c;
+	if (oldest)
+		connection_free(oldest);
+	return oldest != NULL;
+}
+
 static int on_pause_end(sd_event_source *source, uint64_t now, void *userdata)
 {
 	struct server *server = userdata;
@@ -354,7 +367,7 @@ static int on_accept(sd_event_source *source, int fd, uint32_t events, void *use
 	}
 	if (peer < 0 || fd_peer(peer, NULL, &uid) < 0 || !is_served(server->pod, uid))
 		return 0;
-	if (server->n >= SERVER_CONNECTIONS_MAX) {
+	if (server->n >= SERVER_CONNECTIONS_MAX && !drop_idle(server)) {
 		static const char refusal[] = "{\"error\":\"" VARLINK_INTERFACE ".LimitExceeded\","
 					      "\"parameters\":{\"limit\":\"connections\"}}";
 
