@@ -270,6 +270,7 @@ void pod_gone(struct pod *pod)
 		pod->state.error = strdup("the outer container ended unexpectedly");
 	}
 	pod->uplink_exit = sd_event_source_disable_unref(pod->uplink_exit);
+	pod_kill_uplink(pod);
 	pod_clean(pod, true);
 	pod->state.podd = (struct proc_id){};
 	r = pod_set_phase(pod, wanted ? POD_STOPPED : POD_FAILED, &err);
