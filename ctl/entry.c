@@ -163,6 +163,16 @@ static int fill_from_error(struct entry *entry, int childfd)
 	return 0;
 }
 
+int entry_pod_unreadable(const char *path, const struct err *why, struct entry *ret)
+{
+	struct entry entry = {.is_pod = true};
+
+	if (text_copy(entry.path, sizeof(entry.path), path) < 0 || set_problem(&entry, why) < 0)
+		return -ENOMEM;
+	*ret = entry;
+	return 0;
+}
+
 int entry_container(int podfd, const char *pod, const char *name, struct entry *ret,
 	struct err *err)
 {
@@ -175,13 +185,17 @@ int entry_container(int podfd, const char *pod, const char *name, struct entry *
 
 	if (!path)
 		return err_oom(err);
-	r = hierarchy_open_child(podfd, name, false, &childfd, err);
+	if (text_copy(entry.path, sizeof(entry.path), path) < 0)
+		return err_set(err, -ENAMETOOLONG, "%s: the path is too long", path);
+	r = hierarchy_open_child(podfd, name, false, &childfd, &reason);
+	if (r == -ENOENT)
+		return err_set(err, r, "%s", reason.msg);
+	/* A stray file or link hides no other child. */
 	if (r == 0)
-		r = text_copy(entry.path, sizeof(entry.path), path);
-	if (r < 0)
-		return r;
-	r = attachment_load(childfd, &attachment, &reason);
-	if (r == 0) {
+		r = attachment_load(childfd, &attachment, &reason);
+	if (childfd < 0) {
+		r = set_problem(&entry, &reason);
+	} else if (r == 0) {
 		r = fill_from_attachment(&entry, &attachment);
 		attachment_done(&attachment);
 	} else if (r == -ENOENT) {

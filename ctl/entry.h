@@ -31,6 +31,9 @@ void entry_done(struct entry *entry);
  * be read, with the reason in problem. Return: 0, -ENOMEM. */
 int entry_pod(int podfd, const char *path, struct entry *ret);
 
+/* A pod whose directory cannot be opened: invalid, with the reason. Return: 0, -ENOMEM. */
+int entry_pod_unreadable(const char *path, const struct err *why, struct entry *ret);
+
 /* A container: adding, attached, detaching, exited (ended, not yet detached), failed (only an
  * error was left), or invalid. Return: 0, -ENOENT (no such child), -errno. */
 int entry_container(int podfd, const char *pod, const char *name, struct entry *ret,

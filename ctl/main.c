@@ -128,6 +128,8 @@ int main(int argc, char **argv)
 
 	/* Children's ends are waited for, whatever the caller ignores. */
 	signal(SIGCHLD, SIG_DFL);
+	/* A file that gets too large is an error like a full disk, not an end in the middle. */
+	signal(SIGXFSZ, SIG_IGN);
 	if (fill_standard_fds() < 0)
 		return CTL_FAILED;
 	status = run(argc, argv);

@@ -175,15 +175,15 @@ static int add_pod(const struct ctl *ctl, const char *path, struct listing *list
 {
 	cleanup(entry_done) struct entry pod = {};
 	struct listing containers = {};
+	struct err why = {};
 	autoclose int podfd = -1;
 	int r;
 
-	r = ctl_open_pod(ctl, path, &podfd, err);
+	r = ctl_open_pod(ctl, path, &podfd, &why);
 	if (r == -ENOENT)
 		return 0;
-	if (r == 0)
-		r = entry_pod(podfd, path, &pod);
-	if (r == 0)
+	r = r < 0 ? entry_pod_unreadable(path, &why, &pod) : entry_pod(podfd, path, &pod);
+	if (r == 0 && podfd >= 0)
 		r = add_containers(&containers, podfd, &pod, filters, err);
 	if (r == 0 && is_listed(&pod, pod.labels, filters)) {
 		r = listing_add(listing, &pod);

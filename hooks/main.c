@@ -42,6 +42,7 @@ int main(int argc, char **argv)
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	if (hold_standard_fds() < 0)
 		return EXIT_FAILED;
 	umask(022);

@@ -17,6 +17,8 @@
 #include "record.h"
 #include "text.h"
 
+#define LOCK_NAME_SIZE (NAME_COMPONENT_MAX + sizeof("child-"))
+
 static const char *const pod_directories[] = {"children", "cni", "etc", "locks", "ns"};
 
 /* A hook runs as root of the pod's user namespace: the pods are those of the user that this root
@@ -35,13 +37,57 @@ static uid_t owner_of_pods(void)
 	return self;
 }
 
+/* The XDG base directory specification: owned by the user, mode 0700. One that is not there is told
+ * of when it is used. */
+static int check_runtime_dir(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return 0;
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, -ENOTDIR,
+			"XDG_RUNTIME_DIR: %s is not a directory (a symbolic link is not followed)", path);
+	if (st.st_uid != geteuid())
+		return err_set(err, -EPERM, "XDG_RUNTIME_DIR: %s belongs to uid %u, not to the caller",
+			path, (unsigned)st.st_uid);
+	if (st.st_mode & 022)
+		return err_set(err, -EPERM,
+			"XDG_RUNTIME_DIR: %s can be written by others (mode %04o); make it 0700", path,
+			(unsigned)(st.st_mode & 07777));
+	return 0;
+}
+
+/* *ret is NULL when memory is short. */
+static int default_root(uid_t uid, char **ret, struct err *err)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	char user[64];
+	int r;
+
+	snprintf(user, sizeof(user), "/run/user/%u", (unsigned)uid);
+	if (uid == 0) {
+		*ret = strdup("/run/podd");
+	} else if (runtime && runtime[0] == '/') {
+		r = check_runtime_dir(runtime, err);
+		if (r < 0)
+			return r;
+		*ret = text_format("%s/podd", runtime);
+	} else if (access(user, F_OK) == 0) {
+		*ret = text_format("%s/podd", user);
+	} else {
+		*ret = text_format("/tmp/podd-%u", (unsigned)uid);
+	}
+	return 0;
+}
+
 int hierarchy_root(const char *argument, char **ret, struct err *err)
 {
 	const char *variable = getenv("PODD_ROOT");
 	const char *source = "--root";
 	const char *given = argument;
-	uid_t uid = owner_of_pods();
 	char *root;
+	int r;
 
 	if (!given && variable && *variable) {
 		given = variable;
@@ -52,19 +98,10 @@ int hierarchy_root(const char *argument, char **ret, struct err *err)
 			return err_set(err, -EINVAL, "%s: '%s' is not an absolute path", source,
 				given);
 		root = strdup(given);
-	} else if (uid == 0) {
-		root = strdup("/run/podd");
 	} else {
-		const char *runtime = getenv("XDG_RUNTIME_DIR");
-		char user[64];
-
-		snprintf(user, sizeof(user), "/run/user/%u", (unsigned)uid);
-		if (runtime && runtime[0] == '/')
-			root = text_format("%s/podd", runtime);
-		else if (access(user, F_OK) == 0)
-			root = text_format("%s/podd", user);
-		else
-			root = text_format("/tmp/podd-%u", (unsigned)uid);
+		r = default_root(owner_of_pods(), &root, err);
+		if (r < 0)
+			return r;
 	}
 	if (!root)
 		return err_oom(err);
@@ -157,6 +194,21 @@ int hierarchy_open_pod(int rootfd, const char *path, int *ret_fd, struct err *er
 	return 0;
 }
 
+/* A creation that was killed leaves a directory that is no pod, or is another one's at this moment:
+ * who knows which may remove it. */
+static int explain_existing(int container, const char *leaf, const char *path, struct err *err)
+{
+	char record[NAME_COMPONENT_MAX + sizeof("/" RECORD_POD)];
+
+	snprintf(record, sizeof(record), "%s/" RECORD_POD, leaf);
+	if (faccessat(container, record, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return err_set(err, -EEXIST, "'%s' exists already", path);
+	return err_set(err, -EEXIST,
+		"'%s' exists already, but is not finished: unless it is being created right now, remove "
+		"it with: podctl rm %s",
+		path, path);
+}
+
 int hierarchy_make_pod(int rootfd, const char *path, int *ret_fd, struct err *err)
 {
 	char leaf[NAME_COMPONENT_MAX + 1];
@@ -173,7 +225,7 @@ int hierarchy_make_pod(int rootfd, const char *path, int *ret_fd, struct err *er
 		return r;
 	if (mkdirat(container, leaf, 0700) < 0) {
 		if (errno == EEXIST)
-			return err_set(err, -EEXIST, "'%s' exists already", path);
+			return explain_existing(container, leaf, path, err);
 		return err_errno(err, "making the directory of pod '%s'", path);
 	}
 	r = file_open_dir(container, leaf, &fd, err);
@@ -206,7 +258,17 @@ int hierarchy_remove_pod(int rootfd, const char *path, struct err *err)
 	return 0;
 }
 
-int hierarchy_open_child(int podfd, const char *name, bool create, int *ret_fd, struct err *err)
+/* A container's id may name a pod inside the pod, whose records are not the container's. */
+static bool is_pod(int children, const char *name)
+{
+	char record[NAME_COMPONENT_MAX + sizeof("/" RECORD_POD)];
+
+	snprintf(record, sizeof(record), "%s/" RECORD_POD, name);
+	return faccessat(children, record, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Opens children/ for the container @name. */
+static int open_for_container(int podfd, const char *name, int *ret_children, struct err *err)
 {
 	autoclose int children = -1;
 	int r;
@@ -214,6 +276,21 @@ int hierarchy_open_child(int podfd, const char *name, bool create, int *ret_fd, 
 	r = name_check_component(name, err);
 	if (r == 0)
 		r = open_children(podfd, &children, err);
+	if (r < 0)
+		return r;
+	if (is_pod(children, name))
+		return err_set(err, -EEXIST,
+			"'%s' is the name of a pod inside the pod: a container cannot have it", name);
+	*ret_children = take_fd(&children);
+	return 0;
+}
+
+int hierarchy_open_child(int podfd, const char *name, bool create, int *ret_fd, struct err *err)
+{
+	autoclose int children = -1;
+	int r;
+
+	r = open_for_container(podfd, name, &children, err);
 	if (r < 0)
 		return r;
 	if (create)
@@ -226,12 +303,41 @@ int hierarchy_remove_child(int podfd, const char *name, struct err *err)
 	autoclose int children = -1;
 	int r;
 
-	r = name_check_component(name, err);
-	if (r == 0)
-		r = open_children(podfd, &children, err);
+	r = open_for_container(podfd, name, &children, err);
 	if (r < 0)
 		return r;
 	return file_remove_tree(children, name, err);
+}
+
+static void lock_name(const char *child, char ret[LOCK_NAME_SIZE])
+{
+	snprintf(ret, LOCK_NAME_SIZE, "child-%s", child);
+}
+
+int hierarchy_lock_child(int podfd, const char *name, unsigned timeout_ms, int *ret_lock,
+	struct err *err)
+{
+	char file[LOCK_NAME_SIZE];
+	autoclose int locks = -1;
+	int r;
+
+	r = name_check_component(name, err);
+	if (r == 0)
+		r = file_open_dir(podfd, "locks", &locks, err);
+	if (r < 0)
+		return r;
+	lock_name(name, file);
+	return file_lock(locks, file, timeout_ms, ret_lock, err);
+}
+
+void hierarchy_drop_child_lock(int podfd, const char *name)
+{
+	char file[LOCK_NAME_SIZE];
+	autoclose int locks = -1;
+
+	lock_name(name, file);
+	if (file_open_dir(podfd, "locks", &locks, NULL) == 0)
+		file_remove(locks, file, NULL);
 }
 
 int hierarchy_children(int podfd, enum hierarchy_kind kind, char ***ret_names, struct err *err)
@@ -247,20 +353,14 @@ int hierarchy_children(int podfd, enum hierarchy_kind kind, char ***ret_names, s
 	if (r < 0)
 		return r;
 	for (size_t i = 0; names[i]; i++) {
-		char record[NAME_COMPONENT_MAX + sizeof("/" RECORD_POD)];
 		char *name = names[i];
-		bool is_pod = false;
 
 		names[i] = NULL;
-		if (name_check_component(name, NULL) == 0) {
-			snprintf(record, sizeof(record), "%s/" RECORD_POD, name);
-			is_pod = faccessat(children, record, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-			if (is_pod == (kind == HIERARCHY_PODS)) {
-				names[kept++] = name;
-				continue;
-			}
-		}
-		free(name);
+		if (name_check_component(name, NULL) == 0 &&
+			is_pod(children, name) == (kind == HIERARCHY_PODS))
+			names[kept++] = name;
+		else
+			free(name);
 	}
 	*ret_names = take_ptr(names);
 	return 0;

@@ -66,6 +66,16 @@ static size_t find_tcp(const uint8_t *frame, size_t length, size_t *ret_connecti
 	return offset;
 }
 
+/* In the sequence space, which wraps (RFC 9293, section 3.4). */
+static bool is_higher(const uint8_t *a, const uint8_t *b)
+{
+	uint32_t first, second;
+
+	memcpy(&first, a, sizeof(first));
+	memcpy(&second, b, sizeof(second));
+	return (int32_t)(ntohl(first) - ntohl(second)) > 0;
+}
+
 bool uplink_acks_hold(struct uplink_acks *acks, const uint8_t *frame, size_t length)
 {
 	size_t connection, tcp = find_tcp(frame, length, &connection);
@@ -79,7 +89,7 @@ bool uplink_acks_hold(struct uplink_acks *acks, const uint8_t *frame, size_t len
 		if (held->length != length ||
 			memcmp(held->frame + connection, frame + connection, tcp + 4 - connection))
 			continue;
-		if (!memcmp(held->frame + tcp + TCP_NUMBER, frame + tcp + TCP_NUMBER, 4))
+		if (!is_higher(frame + tcp + TCP_NUMBER, held->frame + tcp + TCP_NUMBER))
 			break;
 		place = held;
 	}

@@ -220,3 +220,17 @@ on_small_disk() {
 	check 125 'version' podctl start bad
 	check 0 '' podctl rm -f bad
 }
+
+@test "an XDG_RUNTIME_DIR that is a link, or open to others, is refused" {
+	rootless || return 0
+	unset PODD_ROOT
+	mkdir "$BATS_TEST_TMPDIR/open"
+	chmod 777 "$BATS_TEST_TMPDIR/open"
+	ln -s "$XDG_RUNTIME_DIR" "$BATS_TEST_TMPDIR/link"
+	for dir in link open; do
+		check 125 'XDG_RUNTIME_DIR' env XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/$dir" \
+			"$PODD_STAGE/bin/podctl" create net0
+	done
+	[ ! -e "$XDG_RUNTIME_DIR/podd/net0" ]
+	[ ! -e "$BATS_TEST_TMPDIR/open/podd" ]
+}
