@@ -24,6 +24,10 @@
 
 #define LOCK_NAME "start.lock"
 #define LOCK_TIMEOUT_MS LAUNCH_TIMEOUT_MS
+/* The supervisor's own: held as long as it lives, which may be a little longer than its records
+ * say. */
+#define PODD_LOCK_NAME "lock"
+#define PODD_LOCK_TIMEOUT_MS 2000
 #define CONTROL_SOCKET "control.sock"
 /* What podd gets for ending the pod beyond the time that its children have. */
 #define STOP_GRACE_SECONDS 30
@@ -196,6 +200,14 @@ static int call_stop(struct varlink_client *client, uint32_t seconds, struct err
 		client, VARLINK_INTERFACE ".Stop", parameters, &reply, NULL, err);
 }
 
+static int stop_by_socket(const struct held_pod *pod, uint32_t seconds)
+{
+	autoptr(varlink_client) client = NULL;
+	int r = connect_podd(pod, seconds, &client, NULL);
+
+	return r < 0 ? r : call_stop(client, seconds, NULL);
+}
+
 static int stop_one(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
 {
 	autoptr(varlink_client) client = NULL;
@@ -203,6 +215,9 @@ static int stop_one(const struct ctl *ctl, const char *path, uint32_t seconds, s
 	int r;
 
 	r = hold_pod(ctl, path, &pod, err);
+	/* A supervisor that runs knows better than a record that cannot be read, and writes it anew. */
+	if (r < 0 && pod.lock >= 0 && stop_by_socket(&pod, seconds) == 0)
+		return 0;
 	if (r < 0)
 		return r;
 	if (has_ended(&pod))
@@ -292,9 +307,33 @@ static int refuse_with_children(const char *path, int podfd, struct err *err)
 	return 0;
 }
 
+static int refuse_running(const struct held_pod *pod, const char *path, struct err *err)
+{
+	if (has_ended(pod))
+		return 0;
+	return err_set(err, -EBUSY, "pod %s is running; stop it or use rm -f", path);
+}
+
+/* Keeps every supervisor away: one that somebody else than podctl starts does not take the pod's
+ * start.lock. */
+static int keep_podd_away(struct held_pod *pod, const char *path, int *ret_lock, struct err *err)
+{
+	int r = file_lock(pod->podfd, PODD_LOCK_NAME, PODD_LOCK_TIMEOUT_MS, ret_lock, err);
+
+	if (r == -EWOULDBLOCK)
+		return err_set(err, -EBUSY, "pod %s has a supervisor; stop it or use rm -f", path);
+	if (r == 0)
+		r = load_state(pod, err);
+	if (r < 0)
+		return err_wrap(err, r, "pod %s", path);
+	/* One may have come and gone since the state was looked at. */
+	return refuse_running(pod, path, err);
+}
+
 int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err)
 {
 	autoheld pod = HELD_POD_NONE;
+	autoclose int podd_lock = -1;
 	autoclose int rootfd = -1;
 	int r;
 
@@ -303,9 +342,11 @@ int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err)
 		return 0;
 	if (r < 0)
 		return r;
-	if (!has_ended(&pod))
-		return err_set(err, -EBUSY, "pod %s is running; stop it or use rm -f", path);
-	r = refuse_with_children(path, pod.podfd, err);
+	r = refuse_running(&pod, path, err);
+	if (r == 0)
+		r = keep_podd_away(&pod, path, &podd_lock, err);
+	if (r == 0)
+		r = refuse_with_children(path, pod.podfd, err);
 	if (r < 0)
 		return r;
 	end_uplink(&pod);
