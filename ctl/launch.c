@@ -14,10 +14,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "deadline.h"
 #include "fd.h"
 #include "text.h"
 
@@ -68,14 +68,6 @@ static void __attribute__((noreturn)) child_exec(const char *root, const char *p
 	_exit(CTL_NOT_RUNNABLE);
 }
 
-static int milliseconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int)(now.tv_sec % 1000000 * 1000 + now.tv_nsec / 1000000);
-}
-
 /* What one line says. Return: 1 for a warning, 0 for READY, negative for an error. */
 static int handle_line(const char *path, const char *line, struct err *err)
 {
@@ -109,15 +101,13 @@ static int handle_lines(const char *path, char *buffer, size_t *length, struct e
 }
 
 /* Waits for the pipe. Return: 1 when there is something to read, -ETIMEDOUT, -errno. */
-static int wait_readable(int fd, int deadline)
+static int wait_readable(int fd, int64_t deadline)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 	int r;
 
 	do {
-		int left = deadline - milliseconds_now();
-
-		r = poll(&poll_fd, 1, left > 0 ? left : 0);
+		r = poll(&poll_fd, 1, (int)deadline_left_ms(deadline, LAUNCH_TIMEOUT_MS));
 	} while (r < 0 && errno == EINTR);
 	if (r == 0)
 		return -ETIMEDOUT;
@@ -129,7 +119,7 @@ static int wait_readable(int fd, int deadline)
 static int wait_ready(const char *path, int pipe_fd, struct err *err)
 {
 	autofree char *buffer = malloc(READY_BYTES_MAX);
-	int deadline = milliseconds_now() + LAUNCH_TIMEOUT_MS;
+	int64_t deadline = deadline_now_ms() + LAUNCH_TIMEOUT_MS;
 	size_t length = 0;
 	int r = 1;
 
@@ -154,8 +144,9 @@ static int wait_ready(const char *path, int pipe_fd, struct err *err)
 }
 
 /* Quotes the end of what podd has logged since @offset. */
-static int died_error(const char *path, int log, off_t offset, struct err *err)
+static int died_error(const char *path, int podfd, off_t offset, struct err *err)
 {
+	autoclose int log = openat(podfd, LOG_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	char text[LOG_QUOTE_MAX + 1] = "";
 	off_t end = lseek(log, 0, SEEK_END);
 	ssize_t n;
@@ -179,10 +170,11 @@ static void end_podd(pid_t pid, int signal_number)
 		;
 }
 
+/* For writing only: podd hands it to podd-uplink, which shall not be able to read it. */
 static int open_log(int podfd, int *ret_fd, off_t *ret_end, struct err *err)
 {
 	autoclose int fd = openat(
-		podfd, LOG_NAME, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		podfd, LOG_NAME, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return err_errno(err, "opening the pod's %s", LOG_NAME);
@@ -216,5 +208,5 @@ int launch_podd(const char *root, const char *path, int podfd, struct err *err)
 	if (r == 0)
 		return 0;
 	end_podd(pid, r == -ETIMEDOUT ? SIGKILL : r == -EREMOTEIO || r == -ENODATA ? 0 : SIGTERM);
-	return r == -ENODATA ? died_error(path, log, log_end, err) : r;
+	return r == -ENODATA ? died_error(path, podfd, log_end, err) : r;
 }

@@ -268,9 +268,9 @@ const struct ctl_verb verb_create = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "Create a pod and print its path",
-	.details = "POD is a name, or names joined by '/' for a pod inside another one. The pod is\n"
-		   "not started. CNI configurations and plugins are looked up in the directories\n"
-		   "that $XDG_CONFIG_HOME and $CNI_PATH name now.",
+	.details = "POD is a name without '/': this version makes no pod inside another one. The\n"
+		   "pod is not started. CNI configurations and plugins are looked up in the\n"
+		   "directories that $XDG_CONFIG_HOME and $CNI_PATH name now.",
 	.example = "podctl create --label team=red net0",
 	.run = run,
 };

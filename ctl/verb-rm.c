@@ -19,33 +19,65 @@
 #include "options.h"
 #include "verbs.h"
 
+/* How long a hook may go on with the container. */
+#define LOCK_TIMEOUT_MS 2000
+
 struct rm_options {
 	bool force;
 	uint32_t seconds;
 };
 
-/* A child without attachment.json is a left-over; one with it is the hook's and podd's. */
-static int remove_container(const struct ctl *ctl, const char *path, struct err *err)
+/* A child without attachment.json is a left-over; one with it is the hook's and podd's. With
+ * @force, what they could not detach from a container that has ended is given up. */
+static int check_detached(int childfd, const char *path, bool force, struct err *err)
+{
+	cleanup(attachment_done) struct attachment attachment = {};
+	int r = attachment_load(childfd, &attachment, NULL);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0 && proc_alive(&attachment.init))
+		return err_set(err, -EBUSY, "container %s is attached; end it with its runtime", path);
+	if (force)
+		return 0;
+	return err_set(err, -EBUSY, "container %s %s; rm -f gives it up", path,
+		r < 0 ? "has a record that cannot be read" : "has ended and is not detached yet");
+}
+
+static int remove_left_over(int podfd, const char *path, const char *leaf, bool force,
+	struct err *err)
+{
+	autoclose int childfd = -1;
+	int r;
+
+	r = hierarchy_open_child(podfd, leaf, false, &childfd, err);
+	if (r == 0)
+		r = check_detached(childfd, path, force, err);
+	return r < 0 ? r : hierarchy_remove_child(podfd, leaf, err);
+}
+
+/* Under the child's lock: a hook may be about to attach it. */
+static int remove_container(const struct ctl *ctl, const char *path, bool force, struct err *err)
 {
 	char parent[NAME_PATH_SIZE];
 	char leaf[NAME_COMPONENT_MAX + 1];
 	autoclose int podfd = -1;
-	autoclose int childfd = -1;
+	autoclose int lock = -1;
 	int r;
 
 	name_split(path, parent, leaf);
 	r = ctl_open_pod(ctl, parent, &podfd, err);
 	if (r == 0)
-		r = hierarchy_open_child(podfd, leaf, false, &childfd, err);
+		r = hierarchy_lock_child(podfd, leaf, LOCK_TIMEOUT_MS, &lock, err);
+	if (r == -EWOULDBLOCK)
+		return err_set(err, -EBUSY, "container %s is being attached or detached", path);
+	if (r == 0)
+		r = remove_left_over(podfd, path, leaf, force, err);
+	if (r == 0 || r == -ENOENT)
+		hierarchy_drop_child_lock(podfd, leaf);
 	if (r == -ENOENT)
 		return err_set(err, -ENOENT, "there is no pod or container '%s'", path);
-	if (r < 0)
-		return r;
-	if (faccessat(childfd, RECORD_ATTACHMENT, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return err_set(err, -EBUSY,
-			"container %s is attached; end it with its runtime, or stop pod %s", path,
-			parent);
-	return hierarchy_remove_child(podfd, leaf, err);
+	return r;
 }
 
 static int remove_pod(const struct ctl *ctl, const char *path, const struct rm_options *options,
@@ -85,7 +117,7 @@ static int remove_path(const struct ctl *ctl, const char *path, const struct rm_
 	if (r == 0)
 		r = remove_pod(ctl, path, options, err);
 	if (r == -ENOENT && strchr(path, '/'))
-		r = remove_container(ctl, path, err);
+		r = remove_container(ctl, path, options->force, err);
 	return r;
 }
 
@@ -145,7 +177,8 @@ const struct ctl_verb verb_rm = {
 	.operands_max = SIZE_MAX,
 	.summary = "Remove pods that do not run",
 	.details = "POD may also name a container (POD/NAME) that is not attached: what a failed\n"
-		   "attachment left is removed. The exit status is 1 when there is no such pod.",
+		   "attachment left is removed; with --force also the record of one that has ended\n"
+		   "and could not be detached. The exit status is 1 when there is no such pod.",
 	.example = "podctl rm -f net0",
 	.run = run,
 };

@@ -6,7 +6,8 @@
  *
  *   (none) ──record "adding"──▶ ADD ──▶ record "attached" ──▶ (container runs)
  *                                │ fails
- *                                └──▶ undone here, record removed, error.json written
+ *                                ├──▶ undone here, record removed, error.json written
+ *                                └──▶ not all could be undone: record "detaching", for podd
  *
  * A runtime whose createRuntime hook fails may not run poststop (crun), so nothing is left to it.
  * A stop of the pod that comes between the record and ADD is seen by one of the two: podd sets the
@@ -230,8 +231,11 @@ static int fill_attachment(const struct place *place, const struct request *requ
 		return r;
 	attachment->aliases = request->aliases ? strv_copy(request->aliases) : NULL;
 	attachment->publish = request->publish ? strv_copy(request->publish) : NULL;
+	attachment->capability_args =
+		request->capability_args ? json_copy(request->capability_args) : NULL;
 	if ((request->aliases && !attachment->aliases) ||
-		(request->publish && !attachment->publish))
+		(request->publish && !attachment->publish) ||
+		(request->capability_args && !attachment->capability_args))
 		return err_oom(err);
 	if (attachment->share == ATTACHMENT_SHARED)
 		return 0;
@@ -253,7 +257,7 @@ static int check_existing(const struct place *place, const struct request *reque
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
-		return err_wrap(err, r, "the record of '%s/%s' (podctl rm removes it)", request->pod,
+		return err_wrap(err, r, "the record of '%s/%s' (podctl rm -f gives it up)", request->pod,
 			request->child);
 	if (existing.init.pid == init->pid && existing.init.start_time == init->start_time &&
 		existing.phase == ATTACHMENT_ATTACHED)
@@ -261,11 +265,14 @@ static int check_existing(const struct place *place, const struct request *reque
 	if (proc_alive(&existing.init))
 		return err_set(err, -EBUSY, "'%s/%s' is in use by container %s (process %d)",
 			request->pod, request->child, existing.id, (int)existing.init.pid);
-	return detach_attachment(place, request, &existing, true, err);
+	r = detach_attachment(place, request, &existing, true, err);
+	return r < 0 ? err_wrap(err, r, "what container %s left (podctl rm -f gives it up)", existing.id)
+		     : 0;
 }
 
+/* On failure *ret_left is how many networks still need a DEL. */
 static int run(struct place *place, const struct request *request, int netns,
-	struct attachment *attachment, struct err *err)
+	struct attachment *attachment, size_t *ret_left, struct err *err)
 {
 	struct inside inside = {
 		.podfd = place->podfd,
@@ -273,6 +280,7 @@ static int run(struct place *place, const struct request *request, int netns,
 		.state = &place->state,
 		.attachment = attachment,
 		.netns = netns,
+		.deadline = request->deadline,
 	};
 	cleanup(pod_state_done) struct pod_state now = {};
 	int r;
@@ -282,11 +290,12 @@ static int run(struct place *place, const struct request *request, int netns,
 		r = pod_state_load(place->podfd, &now, err);
 	if (r == 0)
 		r = check_phase(request, pod_state_phase_now(&now), err);
-	if (r == 0 && tell_podd(place, "Attach", attachment) == -ESHUTDOWN)
-		r = err_set(err, -ESHUTDOWN, "pod '%s' is stopping", request->pod);
+	/* What podd refuses to watch would stay when the container ends. */
+	if (r == 0)
+		r = tell_podd(place, "Attach", attachment, err);
 	if (r < 0 || attachment->share == ATTACHMENT_SHARED)
 		return r;
-	return inside_add(&inside, err);
+	return inside_add(&inside, ret_left, err);
 }
 
 /* Once all is added, only the record is missing. */
@@ -298,67 +307,111 @@ static int finish(struct place *place, struct attachment *attachment, struct err
 	r = attachment_save(place->childfd, attachment, err);
 	if (r == 0)
 		r = hosts_update(place->podfd, err);
-	if (r < 0)
-		return r;
-	drop_error(place);
-	tell_podd(place, "Attach", attachment);
-	return 0;
+	if (r == 0)
+		r = tell_podd(place, "Attach", attachment, err);
+	if (r == 0)
+		drop_error(place);
+	return r;
 }
 
-/* Takes back a record, and with @added what was added; first it is written down why, so that the
- * child's directory stays. */
+/* Something could not be taken back: the record stays, and podd, which watches the container,
+ * tries again when it has ended. */
+static void leave_to_podd(const struct place *place, struct attachment *attachment, size_t left)
+{
+	attachment_cut_networks(attachment, left);
+	attachment->phase = ATTACHMENT_DETACHING;
+	attachment_save(place->childfd, attachment, NULL);
+	tell_podd(place, "Attach", attachment, NULL);
+}
+
+/* Takes a record back. First it is written down why, so that the child's directory stays. @left of
+ * its networks still need a DEL. */
 static void undo(const struct place *place, const struct request *request,
-	struct attachment *attachment, bool added, const struct err *err)
+	struct attachment *attachment, size_t left, const struct err *err)
 {
 	keep_error(place, request, err);
-	if (added && detach_attachment(place, request, attachment, false, NULL) == 0)
+	if (left > 0) {
+		leave_to_podd(place, attachment, left);
 		return;
+	}
 	drop_record(place, request, NULL);
-	tell_podd(place, "Detach", attachment);
+	tell_podd(place, "Detach", attachment, NULL);
 }
 
-static int attach_at(struct place *place, const struct request *request, struct err *err)
+/* The same after everything was added. */
+static void undo_all(const struct place *place, const struct request *request,
+	struct attachment *attachment, struct err *err)
+{
+	char message[ERR_MSG_MAX];
+	struct err why = {};
+
+	keep_error(place, request, err);
+	if (detach_attachment(place, request, attachment, false, &why) == 0)
+		return;
+	memcpy(message, err->msg, sizeof(message));
+	err_set(err, err->code, "%s; taking it back failed, too: %s", message, why.msg);
+	leave_to_podd(place, attachment, attachment->n_networks);
+}
+
+static int attach_at(struct place *place, const struct request *request, struct proc_id *init,
+	struct err *err)
 {
 	cleanup(attachment_done) struct attachment attachment = {};
 	autoclose int netns = -1;
+	size_t left = 0;
 	int r;
 
 	r = check_phase(request, place->phase, err);
 	if (r == 0)
-		r = find_init(request, &attachment.init, err);
+		r = find_init(request, init, err);
 	if (r == 0)
-		r = check_existing(place, request, &attachment.init, err);
+		r = check_existing(place, request, init, err);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = open_netns(request, &attachment.init, &netns, err);
+	attachment.init = *init;
+	r = open_netns(request, init, &netns, err);
 	if (r == 0)
 		r = find_share(place, netns, &attachment, err);
 	if (r == 0)
 		r = fill_attachment(place, request, &attachment, err);
 	if (r < 0)
 		return r;
-	r = run(place, request, netns, &attachment, err);
+	r = run(place, request, netns, &attachment, &left, err);
 	if (r < 0) {
-		undo(place, request, &attachment, false, err);
+		undo(place, request, &attachment, left, err);
 		return r;
 	}
 	r = finish(place, &attachment, err);
 	if (r < 0)
-		undo(place, request, &attachment, true, err);
+		undo_all(place, request, &attachment, err);
 	return r;
+}
+
+/* Whether the child's directory is that of another container, which runs. @init is the own one's,
+ * as far as it is known. */
+static bool is_anothers(const struct place *place, const struct proc_id *init)
+{
+	cleanup(attachment_done) struct attachment existing = {};
+
+	if (place->childfd < 0 || attachment_load(place->childfd, &existing, NULL) < 0)
+		return false;
+	if (existing.init.pid == init->pid && existing.init.start_time == init->start_time)
+		return false;
+	return proc_alive(&existing.init);
 }
 
 int attach(const struct request *request, struct err *err)
 {
 	cleanup(place_done) struct place place;
+	struct proc_id init = {};
 	int r;
 
 	place_init(&place);
 	r = place_open(&place, request, true, err);
 	if (r == 0)
-		r = attach_at(&place, request, err);
+		r = attach_at(&place, request, &init, err);
 	/* Another container's name is not the place to complain at. */
-	if (r < 0 && r != -EBUSY)
+	if (r < 0 && !is_anothers(&place, &init))
 		keep_error(&place, request, err);
 	return r < 0 ? err_wrap(err, r, "attaching '%s/%s'", request->pod, request->child) : 0;
 }

@@ -6,5 +6,6 @@
 #include "err.h"
 #include "request.h"
 
-/* Return: 0, also when it is attached already; or -errno with nothing left but error.json. */
+/* Return: 0, also when it is attached already; or -errno with nothing left but error.json, and the
+ * record where something could not be taken back. */
 int attach(const struct request *request, struct err *err);

@@ -11,16 +11,16 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "deadline.h"
 #include "file.h"
 #include "hierarchy.h"
 #include "json.h"
 #include "text.h"
 #include "varlink.h"
 
-/* Another hook of the same child has its plugins' time-outs. */
-#define CHILD_LOCK_MS 110000
+/* Most that is waited for another hook of the same child. */
+#define CHILD_LOCK_MS 60000
 #define PODD_TIMEOUT_MS 2000
-#define LOCK_NAME_SIZE (NAME_COMPONENT_MAX + sizeof("child-"))
 
 void place_init(struct place *place)
 {
@@ -38,24 +38,6 @@ void place_done(struct place *place)
 	place_init(place);
 }
 
-static void lock_name(const char *child, char ret[LOCK_NAME_SIZE])
-{
-	snprintf(ret, LOCK_NAME_SIZE, "child-%s", child);
-}
-
-static int lock_child(struct place *place, const char *child, struct err *err)
-{
-	char name[LOCK_NAME_SIZE];
-	autoclose int locks = -1;
-	int r;
-
-	lock_name(child, name);
-	r = file_open_dir(place->podfd, "locks", &locks, err);
-	if (r == 0)
-		r = file_lock(locks, name, CHILD_LOCK_MS, &place->lock, err);
-	return r;
-}
-
 int place_open(struct place *place, const struct request *request, bool create, struct err *err)
 {
 	autoclose int rootfd = -1;
@@ -68,7 +50,8 @@ int place_open(struct place *place, const struct request *request, bool create, 
 	if (r == 0)
 		r = hierarchy_open_pod(rootfd, request->pod, &place->podfd, err);
 	if (r == 0)
-		r = lock_child(place, request->child, err);
+		r = hierarchy_lock_child(place->podfd, request->child,
+			deadline_left_ms(request->deadline, CHILD_LOCK_MS), &place->lock, err);
 	if (r == 0)
 		r = pod_spec_load(place->podfd, &place->spec, err);
 	if (r == 0)
@@ -79,24 +62,35 @@ int place_open(struct place *place, const struct request *request, bool create, 
 	return hierarchy_open_child(place->podfd, request->child, create, &place->childfd, err);
 }
 
-int tell_podd(const struct place *place, const char *method, const struct attachment *attachment)
+/* True for what a call ends with when nobody is there to answer it. */
+static bool is_away(int code)
+{
+	return code == -ECONNRESET || code == -ETIMEDOUT || code == -EPIPE || code == -ENOTCONN;
+}
+
+int tell_podd(const struct place *place, const char *method, const struct attachment *attachment,
+	struct err *err)
 {
 	autoptr(varlink_client) client = NULL;
-	autoptr(json) reply = NULL;
 	struct json *parameters;
+	struct err why = {};
 	char name[64];
-	struct err err = {};
 	int r;
 
-	r = varlink_connect(place->podfd, "control.sock", PODD_TIMEOUT_MS, &client, &err);
+	r = varlink_connect(place->podfd, "control.sock", PODD_TIMEOUT_MS, &client, NULL);
 	if (r < 0)
 		return 0;
 	parameters = json_new_object();
 	json_set_string(parameters, "child", attachment->child);
 	json_set_string(parameters, "generation", attachment->generation);
 	snprintf(name, sizeof(name), VARLINK_INTERFACE ".%s", method);
-	r = varlink_client_call(client, name, parameters, &reply, NULL, &err);
-	return r == -EREMOTEIO && strstr(err.msg, "Stopping") ? -ESHUTDOWN : 0;
+	r = varlink_client_call(client, name, parameters, NULL, NULL, &why);
+	if (r == 0 || is_away(r))
+		return 0;
+	if (text_equal(varlink_client_error(client), VARLINK_INTERFACE ".Stopping"))
+		return err_set(err, -ESHUTDOWN, "pod '%s' is stopping", place->spec.path);
+	return err_set(err, -EREMOTEIO, "the supervisor of pod '%s' refused: %s", place->spec.path,
+		why.msg);
 }
 
 void keep_error(const struct place *place, const struct request *request, const struct err *err)
@@ -123,24 +117,19 @@ void drop_error(const struct place *place)
 	file_remove(place->childfd, RECORD_ERROR, NULL);
 }
 
-void drop_lock(const struct place *place, const struct request *request)
+bool has_error(const struct place *place)
 {
-	autoclose int locks = -1;
-	char name[LOCK_NAME_SIZE];
-
-	lock_name(request->child, name);
-	if (place->lock >= 0 && file_open_dir(place->podfd, "locks", &locks, NULL) == 0)
-		file_remove(locks, name, NULL);
+	return faccessat(place->childfd, RECORD_ERROR, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int drop_record(const struct place *place, const struct request *request, struct err *err)
 {
 	int r;
 
-	if (faccessat(place->childfd, RECORD_ERROR, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	if (has_error(place))
 		return file_remove(place->childfd, RECORD_ATTACHMENT, err);
 	r = hierarchy_remove_child(place->podfd, request->child, err);
 	if (r == 0)
-		drop_lock(place, request);
+		hierarchy_drop_child_lock(place->podfd, request->child);
 	return r;
 }

@@ -22,17 +22,16 @@ void place_done(struct place *place);
  * -EWOULDBLOCK when another hook does not let go of the child, -errno. */
 int place_open(struct place *place, const struct request *request, bool create, struct err *err);
 
-/* Tells podd, which may be away: it reads the records when it comes back. Return: 0; or -ESHUTDOWN
- * when it said that the pod stops. */
-int tell_podd(const struct place *place, const char *method, const struct attachment *attachment);
+/* Tells podd, which may be away: it reads the records when it comes back. Return: 0; -ESHUTDOWN
+ * when it said that the pod stops, -EREMOTEIO when it refused for another reason. */
+int tell_podd(const struct place *place, const char *method, const struct attachment *attachment,
+	struct err *err);
 
 /* Writes the child's error.json; or removes it. What goes wrong here is not reported: the error
  * itself is. */
 void keep_error(const struct place *place, const struct request *request, const struct err *err);
 void drop_error(const struct place *place);
-
-/* Removes the file of the lock that is held; who waits for it makes another. */
-void drop_lock(const struct place *place, const struct request *request);
+bool has_error(const struct place *place);
 
 /* Removes the record, and the child's directory unless an error is kept in it. */
 int drop_record(const struct place *place, const struct request *request, struct err *err);

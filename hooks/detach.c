@@ -14,6 +14,7 @@
 
 #include "cleanup.h"
 #include "file.h"
+#include "hierarchy.h"
 #include "hosts.h"
 #include "inside.h"
 #include "text.h"
@@ -33,6 +34,7 @@ int detach_attachment(const struct place *place, const struct request *request,
 		.state = &place->state,
 		.attachment = attachment,
 		.netns = -1,
+		.deadline = request->deadline,
 	};
 	int r = 0;
 
@@ -48,7 +50,7 @@ int detach_attachment(const struct place *place, const struct request *request,
 	if (r < 0)
 		return r;
 	hosts_update(place->podfd, NULL);
-	tell_podd(place, "Detach", attachment);
+	tell_podd(place, "Detach", attachment, NULL);
 	return 0;
 }
 
@@ -81,15 +83,18 @@ int detach(const struct request *request, struct err *err)
 
 	place_init(&place);
 	r = place_open(&place, request, false, err);
-	/* No pod, or no such child: nothing is left. */
-	if (r == -ENOENT) {
-		drop_lock(&place, request);
+	/* No pod, or no such child, but perhaps a pod of its name: nothing is left. */
+	if (r == -ENOENT || r == -EEXIST) {
+		if (place.lock >= 0)
+			hierarchy_drop_child_lock(place.podfd, request->child);
 		return 0;
 	}
 	if (r == 0)
 		r = detach_at(&place, request, err);
 	if (r < 0) {
-		keep_error(&place, request, err);
+		/* podd's tries do not replace what a runtime's hook had to say. */
+		if (request->phase != HOOK_DETACH || !has_error(&place))
+			keep_error(&place, request, err);
 		return err_wrap(err, r, "detaching '%s/%s'", request->pod, request->child);
 	}
 	return 0;

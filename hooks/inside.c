@@ -30,14 +30,15 @@
 
 #include "cleanup.h"
 #include "cni.h"
+#include "deadline.h"
 #include "fd.h"
 #include "file.h"
 #include "ns.h"
 #include "publish.h"
 #include "text.h"
 
-/* Waiting for others on the same network; each of them is bounded by the plugins' time-outs. */
-#define NETWORK_LOCK_MS 100000
+/* Most that is waited for others on the same network. */
+#define NETWORK_LOCK_MS 60000
 #define ANSWER_BYTES_MAX (256 * 1024)
 #define NETNS_PATH_SIZE (NAME_PATH_SIZE + 16)
 
@@ -116,10 +117,12 @@ static int own_proc(struct err *err)
 	return 0;
 }
 
-/* The capability arguments of CNI's conventions that a container's hook can know. */
+/* The capability arguments of CNI's conventions: those that were asked for as such, and those that
+ * a container's hook knows itself, which win. */
 static int capability_args(const struct attachment *attachment, struct json **ret, struct err *err)
 {
-	autoptr(json) args = json_new_object();
+	autoptr(json) args = attachment->capability_args ? json_copy(attachment->capability_args)
+							 : json_new_object();
 	struct json *mappings = NULL;
 	int r;
 
@@ -135,9 +138,16 @@ static int capability_args(const struct attachment *attachment, struct json **re
 	return 0;
 }
 
-/* Runs ADD or DEL for one network, alone on it in this pod. */
+/* Taking back needs its part of the time, so that ADD does not wait until the end. */
+static unsigned lock_timeout_ms(const struct inside *inside, bool add)
+{
+	return deadline_left_ms(inside->deadline - (add ? CNI_UNDO_MS : 0), NETWORK_LOCK_MS);
+}
+
+/* Runs ADD or DEL for one network, alone on it in this pod. *left is set when ADD failed and could
+ * not be taken back. */
 static int run_network(const struct inside *inside, size_t index, bool add, int cache,
-	const char *netns, struct err *err)
+	const char *netns, bool *left, struct err *err)
 {
 	struct attachment_network *network = &inside->attachment->networks[index];
 	autoptr(json) args = NULL;
@@ -152,6 +162,8 @@ static int run_network(const struct inside *inside, size_t index, bool add, int 
 		.mac = network->mac,
 		.plugin_dirs = inside->spec->cni_plugin_dirs,
 		.cache_fd = cache,
+		.deadline_ms = inside->deadline,
+		.left = left,
 	};
 	char name[300];
 	int r;
@@ -164,7 +176,7 @@ static int run_network(const struct inside *inside, size_t index, bool add, int 
 	if (r == 0)
 		r = file_open_dir(inside->podfd, "locks", &locks, err);
 	if (r == 0)
-		r = file_lock(locks, name, NETWORK_LOCK_MS, &lock, err);
+		r = file_lock(locks, name, lock_timeout_ms(inside, add), &lock, err);
 	if (r < 0)
 		return err_wrap(err, r, "network %s", network->name);
 	if (add)
@@ -181,7 +193,8 @@ static int del_networks(const struct inside *inside, size_t n, int cache, const 
 	int first = 0;
 
 	while (n-- > 0) {
-		int r = run_network(inside, n, false, cache, netns, first < 0 ? NULL : err);
+		int r = run_network(inside, n, false, cache, netns, NULL,
+			first < 0 ? NULL : err);
 
 		if (first == 0)
 			first = r;
@@ -189,9 +202,26 @@ static int del_networks(const struct inside *inside, size_t n, int cache, const 
 	return first;
 }
 
-static int add_in_pod(const struct inside *inside, int cache, struct err *err)
+/* Takes back the first @n networks, after the one that follows failed. */
+static void roll_back(const struct inside *inside, size_t n, int cache, const char *netns,
+	size_t *left, struct err *err)
+{
+	char message[ERR_MSG_MAX];
+	struct err why = {};
+
+	if (del_networks(inside, n, cache, netns, &why) == 0)
+		return;
+	if (*left < n)
+		*left = n;
+	memcpy(message, err->msg, sizeof(message));
+	err_set(err, err->code, "%s; taking back the networks before it failed, too: %s", message,
+		why.msg);
+}
+
+static int add_in_pod(const struct inside *inside, int cache, size_t *left, struct err *err)
 {
 	char path[NETNS_PATH_SIZE];
+	bool failed_left = false;
 	size_t n = 0;
 	int r;
 
@@ -203,29 +233,33 @@ static int add_in_pod(const struct inside *inside, int cache, struct err *err)
 		return r;
 	r = own_proc(err);
 	while (r == 0 && n < inside->attachment->n_networks) {
-		r = run_network(inside, n, true, cache, path, err);
+		r = run_network(inside, n, true, cache, path, &failed_left, err);
 		if (r == 0)
 			n++;
 	}
-	if (r < 0)
-		del_networks(inside, n, cache, path, NULL);
+	if (r < 0) {
+		*left = failed_left ? n + 1 : 0;
+		roll_back(inside, n, cache, path, left, err);
+	}
 	return r;
 }
 
 static int del_in_pod(const struct inside *inside, int cache, struct err *err)
 {
 	char path[NETNS_PATH_SIZE];
+	bool stays_in_pod;
 	int r;
 
 	netns_path(inside->attachment, path);
 	r = join_pod(inside, err);
 	if (r < 0)
 		return r;
+	stays_in_pod = proc_is_own();
 	r = own_proc(err);
 	if (r == 0)
 		r = del_networks(inside, inside->attachment->n_networks, cache,
 			is_bound(path) ? path : "", err);
-	if (r == 0 && proc_is_own())
+	if (r == 0 && stays_in_pod)
 		unbind_netns(path);
 	return r;
 }
@@ -246,7 +280,8 @@ static int unbind_in_pod(const struct inside *inside, struct err *err)
 
 enum task { TASK_ADD, TASK_DEL, TASK_UNBIND };
 
-static struct json *answer(const struct attachment *attachment, int result, const struct err *err)
+static struct json *answer(const struct attachment *attachment, int result, size_t left,
+	const struct err *err)
 {
 	struct json *document = json_new_object();
 	struct json *networks = json_set_array(document, "networks");
@@ -254,6 +289,7 @@ static struct json *answer(const struct attachment *attachment, int result, cons
 	json_set_int(document, "result", result);
 	if (result < 0)
 		json_set_string(document, "message", err->msg);
+	json_set_int(document, "left", (int64_t)left);
 	for (size_t i = 0; i < attachment->n_networks; i++) {
 		struct json *network = json_new_object();
 
@@ -270,17 +306,17 @@ static void __attribute__((noreturn)) child(const struct inside *inside, enum ta
 	autoclose int cache = -1;
 	autofree char *text = NULL;
 	struct err err = {};
-	size_t length;
+	size_t length, left = 0;
 	int r;
 
 	r = file_open_dir(inside->podfd, "cni", &cache, &err);
 	if (r == 0 && task == TASK_ADD)
-		r = add_in_pod(inside, cache, &err);
+		r = add_in_pod(inside, cache, &left, &err);
 	else if (r == 0 && task == TASK_DEL)
 		r = del_in_pod(inside, cache, &err);
 	else if (r == 0)
 		r = unbind_in_pod(inside, &err);
-	document = answer(inside->attachment, r, &err);
+	document = answer(inside->attachment, r, left, &err);
 	if (json_write(document, false, &text, &length) < 0 ||
 		fd_write_all(output, text, length) < 0)
 		_exit(1);
@@ -304,12 +340,13 @@ static int take_addresses(struct attachment *attachment, const struct json *docu
 	return 0;
 }
 
-static int read_answer(int input, struct attachment *attachment, struct err *err)
+/* *left stays as it is when there is no answer. */
+static int read_answer(int input, struct attachment *attachment, size_t *left, struct err *err)
 {
 	autoptr(json) document = NULL;
 	autofree char *text = NULL;
 	const char *message = NULL;
-	int64_t result = 0;
+	int64_t result = 0, count = 0;
 	size_t length;
 	int r;
 
@@ -321,15 +358,21 @@ static int read_answer(int input, struct attachment *attachment, struct err *err
 		r = json_read_int(document, "result", true, INT32_MIN, 0, &result, err);
 	if (r == 0)
 		r = json_read_string(document, "message", false, &message, err);
+	if (r == 0)
+		r = json_read_int(document, "left", true, 0, (int64_t)attachment->n_networks,
+			&count, err);
 	if (r < 0)
 		return r;
+	*left = (size_t)count;
 	if (result < 0)
 		return err_set(err, (int)result, "%s", message ? message : "unknown error");
 	return take_addresses(attachment, document, err);
 }
 
-static int run_child(const struct inside *inside, enum task task, struct err *err)
+/* *ret_left is for TASK_ADD only. Who was killed in the middle may have left everything. */
+static int run_child(const struct inside *inside, enum task task, size_t *ret_left, struct err *err)
 {
+	size_t left = inside->attachment->n_networks;
 	int pipe_fds[2], status, r;
 	pid_t pid;
 
@@ -345,27 +388,31 @@ static int run_child(const struct inside *inside, enum task task, struct err *er
 		close(pipe_fds[0]);
 		return err_errno(err, "starting a process for the pod's namespaces");
 	}
-	r = read_answer(pipe_fds[0], inside->attachment, err);
+	r = read_answer(pipe_fds[0], inside->attachment, &left, err);
 	close(pipe_fds[0]);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
+	if (ret_left)
+		*ret_left = left;
 	return r;
 }
 
-int inside_add(const struct inside *inside, struct err *err)
+int inside_add(const struct inside *inside, size_t *ret_left, struct err *err)
 {
-	int r = run_child(inside, TASK_ADD, err);
+	size_t left = 0;
+	int r = run_child(inside, TASK_ADD, &left, err);
 
-	if (r < 0)
-		run_child(inside, TASK_UNBIND, NULL);
+	if (r < 0 && left == 0)
+		run_child(inside, TASK_UNBIND, NULL, NULL);
+	*ret_left = r < 0 ? left : 0;
 	return r;
 }
 
 int inside_del(const struct inside *inside, struct err *err)
 {
-	int r = run_child(inside, TASK_DEL, err);
+	int r = run_child(inside, TASK_DEL, NULL, err);
 
 	if (r == 0 && !proc_is_own())
-		r = run_child(inside, TASK_UNBIND, err);
+		r = run_child(inside, TASK_UNBIND, NULL, err);
 	return r;
 }

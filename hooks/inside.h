@@ -15,11 +15,14 @@ struct inside {
 	const struct pod_state *state;
 	struct attachment *attachment;
 	int netns;                       /* the container's; -1 when detaching */
+	int64_t deadline;                /* of the hook */
 };
 
 /* Binds the netns to /run/netns/<id> in the pod and runs ADD for each network; fills the
- * networks' addresses. On failure everything is undone before it returns. */
-int inside_add(const struct inside *inside, struct err *err);
+ * networks' addresses. On failure everything is undone before it returns; where that fails too,
+ * *ret_left (0 else) is how many of the networks, from the first on, something may be left of: for
+ * inside_del(), and the netns stays bound for it. */
+int inside_add(const struct inside *inside, size_t *ret_left, struct err *err);
 
 /* Runs DEL for each network, in reverse, and removes /run/netns/<id>. What is gone already is fine. */
 int inside_del(const struct inside *inside, struct err *err);

@@ -17,13 +17,15 @@
 
 #include "cleanup.h"
 #include "cni.h"
+#include "deadline.h"
 #include "fd.h"
 #include "hierarchy.h"
 #include "publish.h"
 #include "text.h"
 
 #define ALIAS_MAX 253
-#define PUBLISH_MAX 256
+/* Beside the networks' configurations, the record must have room for it. */
+#define CAPABILITY_ARGS_BYTES_MAX (64 * 1024)
 
 static const char *const phase_names[] = {
 	[HOOK_PRESTART] = "prestart",
@@ -137,13 +139,17 @@ static int read_state(struct oci_state *state, struct err *err)
 	return oci_state_parse(text, length, state, err);
 }
 
-/* An id of another tool: what can be a component of it. Container managers use 64 hexadecimal
- * digits, one more than a component has. */
-static void child_from_id(const char *id, char ret[NAME_COMPONENT_MAX + 1])
+/* Without a pod that is named, the id is that of one of podd's own names. */
+static int split_id(struct request *request, const char *id, struct err *err)
 {
-	const char *dot = strrchr(id, '.');
+	char path[NAME_PATH_SIZE];
+	int r;
 
-	snprintf(ret, NAME_COMPONENT_MAX + 1, "%s", dot ? dot + 1 : id);
+	r = name_id_to_path(id, path, err);
+	if (r < 0)
+		return err_wrap(err, r, "container id '%s'", id);
+	name_split(path, request->pod, request->child);
+	return 0;
 }
 
 static int find_pod(struct request *request, const char *argument, struct err *err)
@@ -151,30 +157,20 @@ static int find_pod(struct request *request, const char *argument, struct err *e
 	const char *annotation = oci_annotation(&request->state, OCI_ANNOTATION_POD);
 	const char *id = request->state.id;
 	const char *pod = argument ? argument : annotation;
-	const char *dot = strrchr(id, '.');
 	int r;
 
-	child_from_id(id, request->child);
-	if (pod) {
-		r = name_check_path(pod, err);
-		if (r < 0)
-			return err_wrap(err, r, "%s", argument ? "--pod" : OCI_ANNOTATION_POD);
-		text_copy(request->pod, sizeof(request->pod), pod);
-	} else if (dot && dot > id) {
-		char path[NAME_PATH_SIZE];
-
-		r = name_id_to_path(id, path, err);
-		if (r < 0)
-			return err_wrap(err, r, "container id '%s'", id);
-		name_split(path, request->pod, request->child);
-	} else {
+	if (!pod && strchr(id, '.'))
+		return split_id(request, id, err);
+	if (!pod)
 		return err_set(err, -EINVAL,
 			"cannot tell the pod of container '%s': give --pod, or the annotation "
 			OCI_ANNOTATION_POD ", or an id of the form POD.NAME",
 			id);
-	}
-	r = name_check_component(request->child, err);
-	return r < 0 ? err_wrap(err, r, "container id '%s'", id) : 0;
+	r = name_check_path(pod, err);
+	if (r < 0)
+		return err_wrap(err, r, "%s", argument ? "--pod" : OCI_ANNOTATION_POD);
+	text_copy(request->pod, sizeof(request->pod), pod);
+	return oci_id_to_child(id, pod, request->child, err);
 }
 
 static int add_network(struct request *request, const char *text, struct err *err)
@@ -257,8 +253,8 @@ static int find_publish(struct request *request, char *const *arguments, struct 
 		return err_oom(err);
 	if (arguments && !request->publish)
 		return err_oom(err);
-	if (strv_length(request->publish) > PUBLISH_MAX)
-		return err_set(err, -EINVAL, "more than %d ports to publish", PUBLISH_MAX);
+	if (strv_length(request->publish) > RECORD_PUBLISH_MAX)
+		return err_set(err, -EINVAL, "more than %d ports to publish", RECORD_PUBLISH_MAX);
 	for (size_t i = 0; request->publish && request->publish[i]; i++) {
 		struct publish checked;
 		int r = publish_parse(request->publish[i], &checked, err);
@@ -266,6 +262,28 @@ static int find_publish(struct request *request, char *const *arguments, struct 
 		if (r < 0)
 			return r;
 	}
+	return 0;
+}
+
+static int find_capability_args(struct request *request, struct err *err)
+{
+	const char *text = oci_annotation(&request->state, OCI_ANNOTATION_CAPABILITY_ARGS);
+	autoptr(json) args = NULL;
+	int r;
+
+	if (!text)
+		return 0;
+	if (strlen(text) > CAPABILITY_ARGS_BYTES_MAX)
+		return err_set(err, -EFBIG, OCI_ANNOTATION_CAPABILITY_ARGS " has more than %d bytes",
+			CAPABILITY_ARGS_BYTES_MAX);
+	r = json_parse(OCI_ANNOTATION_CAPABILITY_ARGS, text, strlen(text), &args, err);
+	if (r < 0)
+		return r;
+	if (json_type(args) != JSON_OBJECT)
+		return err_set(err, -EINVAL,
+			OCI_ANNOTATION_CAPABILITY_ARGS " must be an object, found %s",
+			json_type_name(json_type(args)));
+	request->capability_args = take_ptr(args);
 	return 0;
 }
 
@@ -286,6 +304,8 @@ static int read_runtime_request(struct request *request, const struct arguments 
 		r = find_names(request, err);
 	if (r == 0)
 		r = find_publish(request, arguments->publish, err);
+	if (r == 0)
+		r = find_capability_args(request, err);
 	return r;
 }
 
@@ -310,7 +330,7 @@ static int read_detach_request(struct request *request, const struct arguments *
 int request_read(int argc, char **argv, struct request *ret, bool *ret_usage, struct err *err)
 {
 	cleanup(arguments_done) struct arguments arguments = {};
-	struct request request = {};
+	struct request request = {.deadline = deadline_now_ms() + HOOK_TIME_MS};
 	int r;
 
 	r = parse_arguments(argc, argv, &arguments, err);
@@ -343,5 +363,6 @@ void request_done(struct request *request)
 	free(request->hostname);
 	strv_free(request->aliases);
 	strv_free(request->publish);
+	json_free(request->capability_args);
 	memset(request, 0, sizeof(*request));
 }

@@ -4,11 +4,16 @@
 /* What a runtime asks of the hook: arguments, and the OCI state on stdin with its annotations. */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "err.h"
 #include "name.h"
 #include "oci.h"
 #include "record.h"
+
+/* How long the hook takes at most, from its start on: less than the time-out that its entry in
+ * config.json has (podctl bundle), with which a runtime would kill it in the middle. */
+#define HOOK_TIME_MS 100000
 
 enum hook_phase {
 	HOOK_PRESTART,
@@ -22,6 +27,7 @@ const char *hook_phase_name(enum hook_phase phase);
 
 struct request {
 	enum hook_phase phase;
+	int64_t deadline;             /* of all that the hook does, see deadline.h */
 	char *root;                   /* of the hierarchy */
 	char pod[NAME_PATH_SIZE];
 	char child[NAME_COMPONENT_MAX + 1];
@@ -32,6 +38,7 @@ struct request {
 	char *hostname;
 	char **aliases;
 	char **publish;
+	struct json *capability_args; /* object, or NULL */
 };
 
 /* Reads the arguments and, but for HOOK_DETACH, stdin. Return: 0, 1 when the help was printed,

@@ -11,7 +11,6 @@
 #include "text.h"
 
 #define ADDRESSES_MAX 64
-#define PUBLISH_MAX 256
 
 static const char *const phase_names[] = {
 	[ATTACHMENT_ADDING] = "adding",
@@ -39,14 +38,24 @@ static void network_done(struct attachment_network *network)
 	strv_free(network->addresses);
 }
 
+void attachment_cut_networks(struct attachment *attachment, size_t n)
+{
+	while (attachment->n_networks > n) {
+		struct attachment_network *last = &attachment->networks[--attachment->n_networks];
+
+		network_done(last);
+		memset(last, 0, sizeof(*last));
+	}
+}
+
 void attachment_done(struct attachment *attachment)
 {
-	for (size_t i = 0; i < attachment->n_networks; i++)
-		network_done(&attachment->networks[i]);
+	attachment_cut_networks(attachment, 0);
 	free(attachment->bundle);
 	free(attachment->hostname);
 	strv_free(attachment->aliases);
 	strv_free(attachment->publish);
+	json_free(attachment->capability_args);
 	memset(attachment, 0, sizeof(*attachment));
 }
 
@@ -85,6 +94,8 @@ struct json *attachment_to_json(const struct attachment *attachment)
 		json_set_strv(document, "aliases", attachment->aliases);
 	if (attachment->publish)
 		json_set_strv(document, "publish", attachment->publish);
+	if (attachment->capability_args)
+		json_set(document, "capabilityArgs", json_copy(attachment->capability_args));
 	networks = json_set_array(document, "networks");
 	for (size_t i = 0; i < attachment->n_networks; i++)
 		json_append(networks, network_to_json(&attachment->networks[i]));
@@ -178,6 +189,19 @@ static int read_names(const struct json *document, struct attachment *attachment
 	return r;
 }
 
+static int read_capability_args(const struct json *document, struct attachment *attachment,
+	struct err *err)
+{
+	const struct json *args = NULL;
+	int r;
+
+	r = json_read_object(document, "capabilityArgs", false, &args, err);
+	if (r < 0 || !args)
+		return r;
+	attachment->capability_args = json_copy(args);
+	return attachment->capability_args ? 0 : err_oom(err);
+}
+
 static int read_document(const struct json *document, struct attachment *attachment,
 	struct err *err)
 {
@@ -203,8 +227,10 @@ static int read_document(const struct json *document, struct attachment *attachm
 		r = record_read_strv(document, "aliases", false, RECORD_ALIASES_MAX,
 			&attachment->aliases, err);
 	if (r == 0)
-		r = record_read_strv(document, "publish", false, PUBLISH_MAX, &attachment->publish,
-			err);
+		r = record_read_strv(document, "publish", false, RECORD_PUBLISH_MAX,
+			&attachment->publish, err);
+	if (r == 0)
+		r = read_capability_args(document, attachment, err);
 	if (r == 0)
 		r = read_networks(document, attachment, err);
 	if (r < 0)

@@ -16,6 +16,7 @@
 #include "cni-args.h"
 #include "cni-cache.h"
 #include "cni-exec.h"
+#include "deadline.h"
 #include "text.h"
 
 #define QUOTE_SIZE 256
@@ -127,20 +128,43 @@ static struct json *kept_result(const struct chain *chain, enum cni_version vers
 
 /* ---- calls ---- */
 
+/* What one plugin has of the time that there is for all. Return: 0 when that is none. */
+static unsigned plugin_timeout_ms(const struct cni_runtime *runtime, const char *command)
+{
+	unsigned most = runtime->timeout_ms ? runtime->timeout_ms : CNI_TIMEOUT_MS;
+	unsigned least = 0;
+	unsigned left;
+
+	if (runtime->deadline_ms == 0)
+		return most;
+	if (strcmp(command, "ADD") == 0)
+		return deadline_left_ms(runtime->deadline_ms - CNI_UNDO_MS, most);
+	if (strcmp(command, "DEL") == 0)
+		least = most < CNI_DEL_MIN_MS ? most : CNI_DEL_MIN_MS;
+	left = deadline_left_ms(runtime->deadline_ms, most);
+	return left < least ? least : left;
+}
+
 static int call_plugin(const struct chain *chain, size_t index, const char *command,
 	enum cni_version version, const struct json *prev_result, struct json **ret_output,
 	int64_t *ret_code, struct err *err)
 {
+	struct cni_runtime runtime = *chain->runtime;
 	autoptr(json) request = cni_config_request(
 		chain->config, index, version, chain->args.capabilities, prev_result);
 
+	*ret_code = 0;
+	runtime.timeout_ms = plugin_timeout_ms(chain->runtime, command);
+	if (runtime.timeout_ms == 0)
+		return err_set(err, -ETIMEDOUT, "no time is left for plugin \"%s\", %s",
+			chain->config->types[index], command);
 	if (chain->valid)
 		json_set(request, "cni.dev/valid-attachments", json_copy(chain->valid));
 	return cni_plugin_call(&chain->plugins[index],
 		&(struct cni_call){
 			.command = command,
 			.args = chain->args.text,
-			.runtime = chain->runtime,
+			.runtime = &runtime,
 			.request = request,
 			.has_result = strcmp(command, "ADD") == 0,
 		},
@@ -206,7 +230,11 @@ static void roll_back(struct chain *chain, size_t n, const struct json *result, 
 		int r = call_plugin(chain, n, "DEL", chain->version,
 			chain->version < CNI_0_4_0 ? NULL : result, &output, &code, &why);
 
-		if (r == 0 || code == CNI_ERROR_UNKNOWN_CONTAINER || !err)
+		if (r == 0 || code == CNI_ERROR_UNKNOWN_CONTAINER)
+			continue;
+		if (chain->runtime->left)
+			*chain->runtime->left = true;
+		if (!err)
 			continue;
 		memcpy(message, err->msg, sizeof(message));
 		err_set(err, err->code, "%s; taking it back failed, too: %s", message, why.msg);
@@ -400,6 +428,7 @@ static struct cni_runtime without_attachment(const struct cni_runtime *runtime)
 		.plugin_dirs = runtime->plugin_dirs,
 		.cache_fd = runtime->cache_fd,
 		.timeout_ms = runtime->timeout_ms,
+		.deadline_ms = runtime->deadline_ms,
 	};
 }
 

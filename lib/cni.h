@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cleanup.h"
 #include "err.h"
@@ -20,6 +21,8 @@
 #define CNI_RESULT_BYTES_MAX JSON_BYTES_MAX
 #define CNI_STDERR_BYTES_MAX (16 * 1024)
 #define CNI_TIMEOUT_MS 30000
+#define CNI_UNDO_MS 20000
+#define CNI_DEL_MIN_MS 5000
 
 /* The network that is there without any file. */
 #define CNI_NETWORK_DEFAULT "podd"
@@ -74,10 +77,15 @@ struct cni_runtime {
 	char *const *plugin_dirs;   /* searched in order */
 	int cache_fd;               /* directory <pod>/cni: results/ lies in it */
 	unsigned timeout_ms;        /* for each plugin; 0: CNI_TIMEOUT_MS */
+	int64_t deadline_ms;        /* for all of it, see deadline.h; 0: none. ADD keeps the last
+				       CNI_UNDO_MS for its roll-back; a DEL has CNI_DEL_MIN_MS
+				       even when no time is left */
+	bool *left;                 /* set when a roll-back of ADD failed, so that something may
+				       be left that DEL would have to delete; or NULL */
 };
 
 /* ADD along the chain with prevResult; on failure everything that was added is deleted again
- * before it returns. *ret_result is the last plugin's result, *ret_addresses ("10.88.0.2/16") the
+ * before it returns, or runtime->left is set. *ret_result is the last plugin's result, *ret_addresses ("10.88.0.2/16") the
  * addresses on the container's interface. The result is in the cache afterwards.
  * Return: 0, -ENOENT (no such plugin), -EREMOTEIO (the plugin said no: the message has its name,
  * code, msg, details and the end of its stderr), -EPROTO (what it printed is no result),

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "deadline.h"
 #include "fd.h"
 #include "text.h"
 
@@ -51,6 +52,15 @@ static int sync_write(int dirfd, int fd, const void *data, size_t length, mode_t
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* True when the name still leads to the file that was opened by it. */
+static bool is_current(int dirfd, const char *name, int fd)
+{
+	struct stat named, held;
+
+	return fstatat(dirfd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &held) == 0 &&
+	       named.st_dev == held.st_dev && named.st_ino == held.st_ino;
+}
+
 int file_write(int dirfd, const char *name, const void *data, size_t length, mode_t mode,
 	struct err *err)
 {
@@ -58,19 +68,23 @@ int file_write(int dirfd, const char *name, const void *data, size_t length, mod
 	autoclose int fd = -1;
 	int r;
 
-	/* One writer per file: a leftover of that name is of a writer that died. */
-	r = snprintf(temporary, sizeof(temporary), ".%s.new.%d", name, (int)getpid());
+	r = snprintf(temporary, sizeof(temporary), ".%s.new", name);
 	if (r < 0 || (size_t)r >= sizeof(temporary))
 		return err_set(err, -ENAMETOOLONG, "file name '%s' is too long", name);
+	/* One writer per file: a leftover of that name is of a writer that died. */
 	unlinkat(dirfd, temporary, 0);
 	fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_errno(err, "creating a new %s", name);
 	r = sync_write(dirfd, fd, data, length, mode);
+	/* Another writer's half of it must not be taken for the whole. */
+	if (r == 0 && !is_current(dirfd, temporary, fd))
+		r = -EBUSY;
 	if (r == 0 && renameat(dirfd, temporary, dirfd, name) < 0)
 		r = -errno;
 	if (r < 0) {
-		unlinkat(dirfd, temporary, 0);
+		if (r != -EBUSY)
+			unlinkat(dirfd, temporary, 0);
 		errno = -r;
 		return err_errno(err, "writing %s", name);
 	}
@@ -263,17 +277,10 @@ int file_remove_tree(int dirfd, const char *name, struct err *err)
 	return remove_at(dirfd, name, st.st_dev, REMOVE_DEPTH_MAX, err);
 }
 
-/* Whoever held it before may have removed the file: then the lock is one on nothing. */
-static bool is_current(int dirfd, const char *name, int fd)
-{
-	struct stat named, held;
-
-	return fstatat(dirfd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &held) == 0 &&
-	       named.st_dev == held.st_dev && named.st_ino == held.st_ino;
-}
-
 int file_lock(int dirfd, const char *name, unsigned timeout_ms, int *ret_fd, struct err *err)
 {
+	int64_t deadline = deadline_now_ms() + timeout_ms;
+
 	for (;;) {
 		autoclose int fd = openat(dirfd, name,
 			O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
@@ -283,13 +290,14 @@ int file_lock(int dirfd, const char *name, unsigned timeout_ms, int *ret_fd, str
 			return err_errno(err, "opening the lock %s", name);
 		r = give_to_owner_of(dirfd, fd);
 		if (r == 0)
-			r = fd_lock(fd, timeout_ms);
+			r = fd_lock(fd, deadline_left_ms(deadline, timeout_ms));
 		if (r == -EWOULDBLOCK)
 			return err_set(err, r, "the lock %s is held by another process", name);
 		if (r < 0) {
 			errno = -r;
 			return err_errno(err, "taking the lock %s", name);
 		}
+		/* Whoever held it before may have removed the file: a lock on nothing. */
 		if (is_current(dirfd, name, fd)) {
 			*ret_fd = take_fd(&fd);
 			return 0;

@@ -14,8 +14,10 @@
 
 #include "err.h"
 
-/* Replaces <dirfd>/<name>. Return: 0 or -errno (-ENOSPC, -EDQUOT ...), the old file untouched
- * and no temporary file left then. */
+/* Replaces <dirfd>/<name> by way of the temporary file ".<name>.new", whose name is fixed so that
+ * the next write removes what a killed writer left. Every file has one writer at a time: the
+ * program that owns it, or who holds its lock. Return: 0 or -errno (-ENOSPC, -EDQUOT ...), the old
+ * file untouched and no temporary file left then. */
 int file_write(int dirfd, const char *name, const void *data, size_t length, mode_t mode,
 	struct err *err);
 
@@ -47,7 +49,7 @@ int file_check_owned(int fd, const char *what, struct err *err);
 int file_remove_tree(int dirfd, const char *name, struct err *err);
 
 /* Opens (and creates, 0600) a lock file and takes it exclusively, see fd_lock(). Who holds it may
- * remove the file before letting go. */
+ * remove the file before letting go. Return: 0, -EWOULDBLOCK when somebody else has it, -errno. */
 int file_lock(int dirfd, const char *name, unsigned timeout_ms, int *ret_fd, struct err *err);
 
 /* Names in a directory, without "." and "..", sorted; at most @max, else -E2BIG. */

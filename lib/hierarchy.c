@@ -194,14 +194,19 @@ int hierarchy_open_pod(int rootfd, const char *path, int *ret_fd, struct err *er
 	return 0;
 }
 
+static bool is_pod(int container, const char *name)
+{
+	char record[NAME_COMPONENT_MAX + sizeof("/" RECORD_POD)];
+
+	snprintf(record, sizeof(record), "%s/" RECORD_POD, name);
+	return faccessat(container, record, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* A creation that was killed leaves a directory that is no pod, or is another one's at this moment:
  * who knows which may remove it. */
 static int explain_existing(int container, const char *leaf, const char *path, struct err *err)
 {
-	char record[NAME_COMPONENT_MAX + sizeof("/" RECORD_POD)];
-
-	snprintf(record, sizeof(record), "%s/" RECORD_POD, leaf);
-	if (faccessat(container, record, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	if (is_pod(container, leaf))
 		return err_set(err, -EEXIST, "'%s' exists already", path);
 	return err_set(err, -EEXIST,
 		"'%s' exists already, but is not finished: unless it is being created right now, remove "
@@ -258,16 +263,8 @@ int hierarchy_remove_pod(int rootfd, const char *path, struct err *err)
 	return 0;
 }
 
-/* A container's id may name a pod inside the pod, whose records are not the container's. */
-static bool is_pod(int children, const char *name)
-{
-	char record[NAME_COMPONENT_MAX + sizeof("/" RECORD_POD)];
-
-	snprintf(record, sizeof(record), "%s/" RECORD_POD, name);
-	return faccessat(children, record, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* Opens children/ for the container @name. */
+/* Opens children/ for the container @name. Its id may name a pod inside the pod, whose records are
+ * not the container's. */
 static int open_for_container(int podfd, const char *name, int *ret_children, struct err *err)
 {
 	autoclose int children = -1;

@@ -36,9 +36,17 @@ int hierarchy_open_pod(int rootfd, const char *path, int *ret_fd, struct err *er
 int hierarchy_make_pod(int rootfd, const char *path, int *ret_fd, struct err *err);
 int hierarchy_remove_pod(int rootfd, const char *path, struct err *err);
 
-/* Opens children/<name> of a pod, creating it if asked. */
+/* Opens children/<name> of a pod, creating it if asked; removes it, which is fine when it is gone.
+ * Return: 0, -ENOENT, -EEXIST when it is a pod and no container, -errno. */
 int hierarchy_open_child(int podfd, const char *name, bool create, int *ret_fd, struct err *err);
 int hierarchy_remove_child(int podfd, const char *name, struct err *err);
+
+/* Takes the child's lock, which a hook holds while it attaches or detaches the child; uses
+ * file_lock(). Return: 0, -EWOULDBLOCK, -errno. */
+int hierarchy_lock_child(int podfd, const char *name, unsigned timeout_ms, int *ret_lock,
+	struct err *err);
+/* Removes the lock's file; for who holds it. Who waits for it makes another. */
+void hierarchy_drop_child_lock(int podfd, const char *name);
 
 /* Names of a pod's children of one kind. */
 enum hierarchy_kind { HIERARCHY_CONTAINERS, HIERARCHY_PODS };

@@ -3,7 +3,8 @@
 /*
  * Writing id mappings: by ourselves where the kernel lets us (user_namespaces(7), "User and group
  * ID mappings: uid_map and gid_map"), else by newuidmap(1) and newgidmap(1), which check the
- * ranges of subuid(5). Both helpers run at the same time: they take most of a pod's start.
+ * ranges of subuid(5). Both helpers run at the same time: they take most of a pod's start. They
+ * may look users up over a network, so they have a deadline.
  */
 
 #include "idmap.h"
@@ -22,10 +23,13 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "deadline.h"
 #include "fd.h"
+#include "proc.h"
 #include "text.h"
 
 #define HELPER_OUTPUT_MAX 1024
+#define HELPER_TIMEOUT_MS 15000
 #define NUMBER_SIZE 12
 
 static int write_file(pid_t pid, const char *name, const char *text)
@@ -108,25 +112,50 @@ static int start_helper(struct helper *helper, pid_t target, const struct idmap 
 	return 0;
 }
 
-static int finish_helper(struct helper *helper, struct err *err)
+/* Waits for its end, which is at the deadline at the latest. */
+static int await_helper(const struct helper *helper, int64_t deadline, int *ret_status,
+	struct err *err)
 {
-	autofree char *text = NULL;
-	size_t length;
-	int status, r;
+	autoclose int pidfd = -1;
+	int r = proc_open_child(helper->pid, &pidfd);
 
-	r = fd_read_all(helper->output, HELPER_OUTPUT_MAX, &text, &length);
-	close(helper->output);
-	while (waitpid(helper->pid, &status, 0) < 0)
+	if (r == 0)
+		r = proc_wait(pidfd, (int)deadline_left_ms(deadline, HELPER_TIMEOUT_MS));
+	if (r == -ETIMEDOUT)
+		err_set(err, r, "%s did not end in time and was killed", helper->path);
+	else if (r < 0)
+		err_set(err, r, "watching %s: %s", helper->path, strerror(-r));
+	/* Its real uid is ours, also where it is setuid root (kill(2)). */
+	if (r < 0 && kill(helper->pid, SIGKILL) < 0)
+		return r;
+	while (waitpid(helper->pid, ret_status, 0) < 0)
 		if (errno != EINTR)
-			return err_errno(err, "waiting for %s", helper->path);
+			return r < 0 ? r : err_errno(err, "waiting for %s", helper->path);
+	return r;
+}
+
+static int finish_helper(struct helper *helper, int64_t deadline, struct err *err)
+{
+	char text[HELPER_OUTPUT_MAX + 1];
+	int status = 0;
+	int r = await_helper(helper, deadline, &status, err);
+	/* All that it had to say is in the pipe, which something else may still hold open. */
+	ssize_t n = fd_set_nonblock(helper->output) == 0
+			    ? read(helper->output, text, HELPER_OUTPUT_MAX)
+			    : 0;
+
+	close(helper->output);
+	if (r < 0)
+		return r;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	while (r == 0 && length > 0 && text[length - 1] == '\n')
-		text[--length] = '\0';
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	text[n > 0 ? n : 0] = '\0';
 	return err_set(err, -EPERM,
 		"%s refused the mapping: %s (is the range yours in %s, and the program setuid root or "
 		"with its capability?)",
-		helper->path, r == 0 && length > 0 ? text : "it said nothing", helper->ranges);
+		helper->path, n > 0 ? text : "it said nothing", helper->ranges);
 }
 
 static bool only_own_id(const struct idmap *map, uint32_t own)
@@ -159,6 +188,7 @@ int idmap_write(pid_t pid, const struct idmap *uids, const struct idmap *gids, s
 	static const char *const names[] = {"uid_map", "gid_map"};
 	const struct idmap *const maps[] = {uids, gids};
 	const uint32_t own[] = {geteuid(), getegid()};
+	int64_t deadline = deadline_now_ms() + HELPER_TIMEOUT_MS;
 	bool started[2] = {};
 	int first = 0;
 
@@ -174,7 +204,10 @@ int idmap_write(pid_t pid, const struct idmap *uids, const struct idmap *gids, s
 		}
 	}
 	for (int i = 0; i < 2; i++) {
-		int r = started[i] ? finish_helper(&helpers[i], first < 0 ? NULL : err) : 0;
+		int r = 0;
+
+		if (started[i])
+			r = finish_helper(&helpers[i], deadline, first < 0 ? NULL : err);
 
 		if (first == 0)
 			first = r;

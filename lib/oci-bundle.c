@@ -16,7 +16,7 @@
 
 #define SOURCE "config.json"
 
-/* Seconds; the hook's own limits are shorter. */
+/* Seconds; the hook ends by itself before (HOOK_TIME_MS in hooks/request.h). */
 #define HOOK_TIMEOUT 120
 #define HOOK_NAME "podd-hook"
 

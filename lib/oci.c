@@ -39,6 +39,31 @@ int oci_check_id(const char *id, struct err *err)
 		text_sanitize(quote, sizeof(quote), id), OCI_ID_MAX);
 }
 
+int oci_id_to_child(const char *id, const char *pod, char ret_child[NAME_COMPONENT_MAX + 1],
+	struct err *err)
+{
+	char prefix[NAME_PATH_SIZE], child[NAME_COMPONENT_MAX + 1];
+	const char *rest = id;
+	size_t length;
+	int r;
+
+	name_path_to_id(pod, prefix);
+	length = strlen(prefix);
+	if (text_starts_with(id, prefix) && id[length] == '.')
+		rest = id + length + 1;
+	for (length = 0; length < NAME_COMPONENT_MAX && rest[length]; length++) {
+		char c = rest[length];
+
+		child[length] = (char)(c == '.' || c == '+' ? '-' : tolower((unsigned char)c));
+	}
+	child[length] = '\0';
+	r = name_check_component(child, err);
+	if (r < 0)
+		return err_wrap(err, r, "container id '%s'", id);
+	memcpy(ret_child, child, length + 1);
+	return 0;
+}
+
 static int copy_string(
 	const struct json *document, const char *key, bool required, char **ret, struct err *err)
 {

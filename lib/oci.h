@@ -22,6 +22,13 @@
  * name, and CNI_CONTAINERID (CNI specification, "Parameters"). Return: 0 or -EINVAL. */
 int oci_check_id(const char *id, struct err *err);
 
+/* What of a container's id is its name in @pod: "net0.web" is "web" in net0. Where the id does not
+ * begin with the pod's own, because another tool chose it, all of it is: '.' and '+' become '-',
+ * capitals small letters, and what is too long is cut (container managers use 64 hexadecimal
+ * digits). Return: 0, or -EINVAL when that is no name. */
+int oci_id_to_child(const char *id, const char *pod, char ret_child[NAME_COMPONENT_MAX + 1],
+	struct err *err);
+
 struct oci_state {
 	char *id;
 	char *status;               /* "creating", "created", "stopped" ... or NULL */
@@ -42,6 +49,7 @@ void oci_state_done(struct oci_state *state);
 #define OCI_ANNOTATION_MAC "io.podd.mac"
 #define OCI_ANNOTATION_HOSTNAME "io.podd.hostname"
 #define OCI_ANNOTATION_ALIASES "io.podd.aliases"
+#define OCI_ANNOTATION_CAPABILITY_ARGS "io.podd.capability-args"
 
 /* NULL when there is none. */
 const char *oci_annotation(const struct oci_state *state, const char *key);

@@ -53,6 +53,7 @@ int record_load(int dirfd, const char *name, struct json **ret, struct err *err)
 int record_save(int dirfd, const char *name, struct json *document, struct err *err)
 {
 	autoptr(json) owned = document;
+	autoptr(json) again = NULL;
 	autofree char *text = NULL;
 	size_t length;
 	int r;
@@ -60,6 +61,10 @@ int record_save(int dirfd, const char *name, struct json *document, struct err *
 	r = json_write(owned, true, &text, &length);
 	if (r < 0)
 		return err_set(err, r, "%s: %s", name, strerror(-r));
+	/* What is too large or too deep to be read again must fail now, before it is relied on. */
+	r = json_parse(name, text, length, &again, err);
+	if (r < 0)
+		return r;
 	return file_write(dirfd, name, text, length, 0600, err);
 }
 

@@ -28,6 +28,7 @@
 #define RECORD_LABELS_MAX 64
 #define RECORD_NETWORKS_MAX 16
 #define RECORD_ALIASES_MAX 32
+#define RECORD_PUBLISH_MAX 256
 #define RECORD_WARNINGS_MAX 16
 
 /* RFC 3339, UTC, microseconds: "2024-01-31T12:00:00.000000Z". */
@@ -152,12 +153,15 @@ struct attachment {
 	char *hostname;               /* or NULL */
 	char **aliases;
 	char **publish;               /* as asked for */
+	struct json *capability_args; /* object, as asked for; or NULL */
 	size_t n_networks;
 	struct attachment_network networks[RECORD_NETWORKS_MAX];
 };
 
 void attachment_init(struct attachment *attachment);
 void attachment_done(struct attachment *attachment);
+/* Leaves the first @n networks. */
+void attachment_cut_networks(struct attachment *attachment, size_t n);
 struct json *attachment_to_json(const struct attachment *attachment);
 /* Return: 0, -ENOENT when the child is not attached, -EINVAL, -errno. */
 int attachment_load(int childfd, struct attachment *ret, struct err *err);

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "deadline.h"
 #include "fd.h"
 #include "text.h"
 #include "varlink.h"
@@ -32,6 +32,7 @@ struct varlink_client {
 	size_t allocated;
 	int fds[FD_PASS_MAX]; /* that came since the last message */
 	size_t n_fds;
+	char *error; /* name of the one that was the last answer, or NULL */
 };
 
 static void close_fds(struct varlink_client *client)
@@ -67,40 +68,31 @@ void varlink_client_free(struct varlink_client *client)
 	if (client->fd >= 0)
 		close(client->fd);
 	free(client->buffer);
+	free(client->error);
 	free(client);
 }
 
 /* ---- waiting ---- */
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* The deadline of a wait that begins now; -1: none. */
 static int64_t deadline_of(const struct varlink_client *client)
 {
-	return client->timeout_ms ? now_ms() + client->timeout_ms : -1;
+	return client->timeout_ms ? deadline_now_ms() + client->timeout_ms : -1;
 }
 
 static int wait_for(const struct varlink_client *client, short events, int64_t deadline)
 {
 	struct pollfd pollfd = {.fd = client->fd, .events = events};
-	int64_t left = -1;
+	int left = -1;
 	int n;
 
 	for (;;) {
 		if (deadline >= 0) {
-			left = deadline - now_ms();
-			if (left <= 0)
+			left = (int)deadline_left_ms(deadline, INT32_MAX);
+			if (left == 0)
 				return -ETIMEDOUT;
-			if (left > INT32_MAX)
-				left = INT32_MAX;
 		}
-		n = poll(&pollfd, 1, (int)left);
+		n = poll(&pollfd, 1, left);
 		if (n > 0)
 			return 0;
 		if (n < 0 && errno != EINTR)
@@ -282,9 +274,10 @@ static int remote_error(const char *name, const struct json *parameters, struct 
 		dot ? dot + 1 : name, text);
 }
 
-/* Reads one answer. Return: 0, -EREMOTEIO, -EPROTO when it is none. */
+/* Reads one answer. Return: 0; -EREMOTEIO for an error, its name in *ret_error; -EPROTO when it is
+ * no answer. */
 static int read_reply(const char *text, size_t length, struct json **ret_parameters,
-	bool *ret_continues, struct err *err)
+	bool *ret_continues, char **ret_error, struct err *err)
 {
 	autoptr(json) message = NULL;
 	const struct json *parameters = NULL;
@@ -299,8 +292,10 @@ static int read_reply(const char *text, size_t length, struct json **ret_paramet
 		return err_wrap(err, -EPROTO, REPLY_SOURCE);
 	if (json_type(message) != JSON_OBJECT)
 		return err_set(err, -EPROTO, REPLY_SOURCE " must be an object");
-	if (error)
-		return remote_error(error, parameters, err);
+	if (error) {
+		*ret_error = strdup(error);
+		return *ret_error ? remote_error(error, parameters, err) : err_oom(err);
+	}
 	*ret_parameters = parameters ? json_copy(parameters) : json_new_object();
 	*ret_continues = continues;
 	return *ret_parameters ? 0 : err_oom(err);
@@ -322,6 +317,7 @@ static int send_call(struct varlink_client *client, const char *method, struct j
 		return err_set(err, -ENOTCONN, "the connection to podd is closed");
 	if (client->more)
 		return err_set(err, -EBUSY, "another call is not answered yet");
+	free(take_ptr(client->error));
 	r = send_all(client, text, length);
 	return r < 0 ? give_up(client, r, "write to", err) : 0;
 }
@@ -338,7 +334,8 @@ static int next_reply(struct varlink_client *client, struct json **ret_parameter
 	r = receive_message(client, &message);
 	if (r < 0)
 		return give_up(client, r, "read from", err);
-	r = read_reply(client->buffer, message, ret_parameters, ret_continues, err);
+	r = read_reply(client->buffer, message, ret_parameters, ret_continues, &client->error,
+		err);
 	client->length -= message + 1;
 	memmove(client->buffer, client->buffer + message + 1, client->length);
 	if (r < 0 && r != -EREMOTEIO)
@@ -371,6 +368,11 @@ int varlink_client_call(struct varlink_client *client, const char *method, struc
 	if (ret_parameters)
 		*ret_parameters = take_ptr(reply);
 	return 0;
+}
+
+const char *varlink_client_error(const struct varlink_client *client)
+{
+	return client->error;
 }
 
 int varlink_client_more(

@@ -47,10 +47,14 @@ void varlink_client_free(struct varlink_client *client);
 CLEANUP_DEFINE(varlink_client, varlink_client_free)
 
 /* Calls and waits for the reply. *ret_fds (FD_PASS_MAX of them, -1 where none) may be NULL.
- * Return: 0, -EREMOTEIO when the service answered with an error (its text in the message),
- * -ETIMEDOUT, -ECONNRESET, -errno. */
+ * Return: 0, -EREMOTEIO when the service answered with an error (its text in the message, its name
+ * to be had from varlink_client_error()), -ETIMEDOUT, -ECONNRESET, -errno. */
 int varlink_client_call(struct varlink_client *client, const char *method,
 	struct json *parameters, struct json **ret_parameters, int *ret_fds, struct err *err);
+
+/* Full name of the error that was the last answer ("io.podd.Pod.Stopping"), or NULL when that was
+ * none; valid until the next call. */
+const char *varlink_client_error(const struct varlink_client *client);
 
 /* Sends a call with "more"; the replies come by varlink_client_next(). */
 int varlink_client_more(struct varlink_client *client, const char *method,

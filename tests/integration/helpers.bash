@@ -145,10 +145,14 @@ clean_pods() {
 
 processes() {
 	local all
-	# Nothing else of the test's runs while ps does.
+	# Nothing else of the test's runs while ps does, but bats' own clock.
 	all=$(ps -e -o pid=,stat=,args=)
-	awk '$2 !~ /^Z/ && !/bats/ && $3 != "ps" && $3 != "[bash]" { pid = $1; $1 = $2 = ""; print pid $0 }' \
-		<<<"$all" | sort
+	awk -v clock="sleep ${BATS_TEST_TIMEOUT:-}" '
+		$2 !~ /^Z/ && !/bats/ && $3 != "ps" && $3 != "[bash]" {
+			pid = $1
+			$1 = $2 = ""
+			if (substr($0, 3) != clock) print pid $0
+		}' <<<"$all" | sort
 }
 
 # What there is on the host; each kind a file in the directory.
@@ -248,7 +252,8 @@ common_setup_file() {
 }
 
 # The program of a server: says on /io/up that it listens, and ends when /io/end is opened.
-SERVER='echo "I am $(hostname)" >/tmp/index.html; httpd -p 80 -h /tmp; echo up >/io/up; read -r x </io/end'
+SERVER='echo "I am $(hostname)" >/tmp/index.html; httpd -p 80 -h /tmp; echo up >/io/up
+	read -r x </io/end'
 # One that only waits.
 WAITER='echo up >/io/up; read -r x </io/end'
 

@@ -91,7 +91,7 @@ hook() { # phase [arguments...]; the state is on standard input
 	for state in '{"ociVersion":"1.0.2","id":"net0.box","status":"stopped","bundle":"/"}' \
 		'{"ociVersion":"1.0.2","id":"net0.box","status":"stopped","bundle":"/","pid":0}'; do
 		serve crun net0 box
-		kill -9 "$(crun state net0.box | json - .pid)"
+		end_process KILL "$(crun state net0.box | json - .pid)"
 		check 0 '^$' hook poststop <<<"$state"
 		check 0 '^$' hook poststop <<<"$state"
 		[ ! -e "$(attachment net0 box)" ]
@@ -101,7 +101,7 @@ hook() { # phase [arguments...]; the state is on standard input
 
 @test "poststop works with an empty environment and in another directory" {
 	serve runc net0 box
-	kill -9 "$(runc state net0.box | json - .pid)"
+	end_process KILL "$(runc state net0.box | json - .pid)"
 	cd /
 	check 0 '^$' env -i "$HOOK" poststop --root "$PODD_ROOT" \
 		<<<'{"ociVersion":"1.0.2","id":"net0.box","status":"stopped","bundle":"/"}'
@@ -178,6 +178,19 @@ hook() { # phase [arguments...]; the state is on standard input
 		< <(state_json theirs.box 1)
 }
 
+@test "capability arguments that are none are refused" {
+	while read -r args pattern; do
+		state=$(state_json net0.box 1 |
+			jq --arg args "$args" '.annotations = {"io.podd.capability-args": $args}')
+		check 125 "capability-args.*$pattern" hook createRuntime <<<"$state"
+	done <<-'END'
+		[1] object
+		{"a": :1:
+		{"a":1,"a":2} twice|duplicate
+	END
+	[ ! -e "$(pod_dir net0)/children/box" ]
+}
+
 @test "wrong arguments are usage errors" {
 	check 2 'phase|createContainer' "$HOOK" </dev/null
 	check 2 'phase|createContainer' "$HOOK" later </dev/null
@@ -203,6 +216,38 @@ hook() { # phase [arguments...]; the state is on standard input
 	end_namespace
 	check 0 '' hook poststop < <(state_json net0.box 0)
 	[ ! -e "$(attachment net0 box)" ]
+}
+
+@test "only the pod's own id is taken off a container's id" {
+	make_namespace
+	hook createRuntime --pod net0 < <(state_json app1.DB "$pid")
+	equal "$(json "$(attachment net0 app1-db)" .id)" app1.DB
+	# Not the same as this one, which is another container.
+	check 125 'app2-db.*is gone' hook createRuntime --pod net0 < <(state_json app2.DB 2147483647)
+	end_namespace
+	hook poststop --pod net0 < <(state_json app1.DB 0)
+	[ ! -e "$(attachment net0 app1-db)" ]
+	podctl rm net0/app2-db
+}
+
+@test "a hook that is refused does not complain in the directory of a container that runs" {
+	make_namespace
+	hook createRuntime < <(state_json net0.box "$pid")
+	check 125 'is gone' hook createRuntime < <(state_json net0.box 2147483647)
+	check 125 'in use' hook createRuntime < <(state_json net0.box $$)
+	[ ! -e "$(pod_dir net0)/children/box/error.json" ]
+	check 125 'attached' podctl rm -f net0/box
+	end_namespace
+	hook poststop < <(state_json net0.box 0)
+}
+
+@test "rm does not remove what a hook is at work on" {
+	check 125 'box.*is gone' hook createRuntime < <(state_json net0.box 2147483647)
+	check 125 'being attached or detached' flock "$(pod_dir net0)/locks/child-box" \
+		"$PODD_STAGE/bin/podctl" rm net0/box
+	check 0 '' podctl rm net0/box
+	check 1 'no pod or container' podctl rm net0/box
+	[ ! -e "$(pod_dir net0)/locks/child-box" ]
 }
 
 leases() { find "$(pod_dir net0)/cni/networks" -name '10.88.*' | wc -l; }

@@ -242,6 +242,21 @@ phase() { json "$(pod_dir "$1")/state.json" .phase; }
 	[ ! -e "$(pod_dir net0)" ]
 }
 
+@test "rm refuses a pod whose supervisor is only about to say that it runs" {
+	podctl create net0
+	check 125 'supervisor' flock "$(pod_dir net0)/lock" "$PODD_STAGE/bin/podctl" rm net0
+	check 0 '' podctl rm net0
+}
+
+@test "the log can be written by podd and the uplink, and read by neither" {
+	podctl create net0
+	podctl start net0
+	flags=$(awk '/^flags/ { print $2 }' "/proc/$(pod_process net0 podd)/fdinfo/2")
+	# open(2): O_ACCMODE is the lowest two bits, O_WRONLY is 1.
+	matches "$flags" '[15]$'
+	podctl rm -f net0
+}
+
 @test "-a stops and removes every pod" {
 	for pod in a b c; do podctl create "$pod"; done
 	podctl start a b

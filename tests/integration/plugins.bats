@@ -116,6 +116,73 @@ fails_with() { # pattern mode [json]
 	[ ! -e "$(attachment net0 box)" ]
 }
 
+# Waits until the container's first process, which the runtime ends, is gone.
+init_has_ended() { # child
+	json "$(attachment net0 "$1")" .init.pid >"$BATS_TEST_TMPDIR/pid"
+	timeout 10 pidwait -F "$BATS_TEST_TMPDIR/pid" || true
+}
+
+# ADD fails, and so does DEL as long as there is that file.
+use_stuck_plugin() {
+	cat >"$BATS_FILE_TMPDIR/plugins/stuck" <<-END
+		#!/bin/sh
+		cat >/dev/null
+		[ "\$CNI_COMMAND" = ADD ] || [ -e "$BATS_TEST_TMPDIR/stuck" ] || exit 0
+		echo '{"code": 100, "msg": "stuck plugin"}'
+		exit 1
+	END
+	chmod 0755 "$BATS_FILE_TMPDIR/plugins/stuck"
+	touch "$BATS_TEST_TMPDIR/stuck"
+}
+
+@test "an ADD that cannot be taken back keeps its record, and is taken back later" {
+	use_stuck_plugin
+	conflist one "$(bridge_json chain0 10.66.0.0/24)"
+	conflist chain "$(bridge_json chain0 10.66.0.0/24)" '{"type": "stuck"}'
+	conflist never '{"type": "no-such-plugin"}'
+	make_bundle "$BATS_TEST_TMPDIR/box" true
+	podctl bundle --network one --network chain --network never net0 "$BATS_TEST_TMPDIR/box"
+	for engine in runc crun; do
+		touch "$BATS_TEST_TMPDIR/stuck"
+		run $engine run --bundle "$BATS_TEST_TMPDIR/box" net0.box </dev/null
+		[ "$status" -ne 0 ]
+		equal "$(json "$(attachment net0 box)" .phase)" detaching
+		valid attachment "$(attachment net0 box)"
+		# What was not reached has nothing to be deleted.
+		equal "$(json "$(attachment net0 box)" '[.networks[].name] | join(" ")')" "one chain"
+		matches "$(json "$(pod_dir net0)/children/box/error.json" .message)" \
+			'stuck.*ADD.*taking it back failed.*stuck.*DEL'
+		check 0 'net0\.box' inside net0 ls /run/netns
+		init_has_ended box
+		check 125 'rm -f' podctl rm net0/box
+		rm "$BATS_TEST_TMPDIR/stuck"
+		# podd's own next try may be the one that does it.
+		check 0 '' "$HOOK" poststop --root "$PODD_ROOT" \
+			<<<'{"ociVersion":"1.0.2","id":"net0.box","status":"stopped","bundle":"/"}'
+		[ ! -e "$(attachment net0 box)" ]
+		pod_compare_but_error
+	done
+}
+
+pod_compare_but_error() {
+	podctl rm net0/box
+	pod_compare net0 "$BATS_TEST_TMPDIR/pod"
+}
+
+@test "what can never be taken back is given up by rm -f" {
+	use_stuck_plugin
+	conflist chain '{"type": "stuck"}'
+	make_bundle "$BATS_TEST_TMPDIR/box" true
+	podctl bundle --network chain net0 "$BATS_TEST_TMPDIR/box"
+	run crun run --bundle "$BATS_TEST_TMPDIR/box" net0.box </dev/null
+	[ "$status" -ne 0 ]
+	init_has_ended box
+	check 0 '' podctl rm -f net0/box
+	[ ! -e "$(pod_dir net0)/children/box" ]
+	# The name is free, and the next container takes over what was bound.
+	check 0 '10\.88\.' run_child runc net0 box 'ip -4 -o address'
+}
+
 @test "a plugin's environment is clean" {
 	conflist chain "$(fake_json env)"
 	export SECRET=visible LD_PRELOAD_X=1

@@ -86,6 +86,8 @@ static inline void attachment_example(struct attachment *attachment)
 	attachment->hostname = strdup("www");
 	attachment->aliases = make_strv("a", "b");
 	attachment->publish = make_strv("8080:80", "53:53/udp");
+	attachment->capability_args = json_new_object();
+	json_set_int(json_set_object(attachment->capability_args, "bandwidth"), "ingressRate", 8);
 	attachment->n_networks = 2;
 	network[0].name = strdup("podd");
 	network[0].ifname = strdup("eth0");

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "cni-chain.h"
+#include "deadline.h"
 
 static void test_add(void **state)
 {
@@ -175,6 +176,53 @@ static void test_hanging_plugin(void **state)
 	runtime.timeout_ms = 1000;
 	assert_int_equal(cni_add(config, &runtime, &result, &addresses, &err), -ETIMEDOUT);
 	fixture_assert_calls(fixture, "ADD one, ADD two, DEL two, DEL one");
+}
+
+/* ADD, the last plugin of which fails; what the caller is told of what is left. */
+static bool is_left(struct fixture *fixture, const char *first, int64_t deadline_ms, int code)
+{
+	autofree char *text = text_format(NET("1.0.0", "{\"type\":\"one\",LOG%s},"
+						       "{\"type\":\"two\",LOG,"
+						       "\"mode\":\"error\",\"on\":\"ADD\"}"),
+		first);
+	struct cni_runtime runtime = fixture_runtime(fixture);
+	autoptr(cni_config) config = fixture_config(fixture, text);
+	struct json *result = NULL;
+	char **addresses = NULL;
+	bool left = false;
+
+	runtime.left = &left;
+	runtime.deadline_ms = deadline_ms;
+	assert_int_equal(cni_add(config, &runtime, &result, &addresses, NULL), code);
+	return left;
+}
+
+static void test_what_is_left_is_told(void **state)
+{
+	struct fixture *fixture = *state;
+
+	install_all(fixture);
+	assert_false(is_left(fixture, "", 0, -EREMOTEIO));
+	assert_true(is_left(fixture, ",\"mode\":\"fail-del\"", 0, -EREMOTEIO));
+	fixture_assert_calls(fixture,
+		"ADD one, ADD two, DEL two, DEL one, ADD one, ADD two, DEL two, DEL one");
+}
+
+static void test_deadline(void **state)
+{
+	struct fixture *fixture = *state;
+	int64_t begin = deadline_now_ms();
+
+	install_all(fixture);
+	/* The time for the roll-back is not ADD's; DEL has its own even then. */
+	assert_false(is_left(fixture, "", begin + CNI_UNDO_MS, -ETIMEDOUT));
+	fixture_assert_calls(fixture, "DEL one");
+	assert_false(is_left(fixture, "", 1, -ETIMEDOUT));
+	fixture_assert_calls(fixture, "DEL one");
+	assert_false(is_left(fixture, ",\"mode\":\"hang\",\"on\":\"ADD\"",
+		deadline_now_ms() + CNI_UNDO_MS + 1000, -ETIMEDOUT));
+	fixture_assert_calls(fixture, "ADD one, DEL one");
+	assert_true(deadline_now_ms() - begin < CNI_UNDO_MS);
 }
 
 static void test_nothing_runs_when_a_plugin_is_missing(void **state)
@@ -457,6 +505,8 @@ int main(void)
 		WITH_FIXTURE(test_roll_back),
 		WITH_FIXTURE(test_roll_back_has_the_result),
 		WITH_FIXTURE(test_hanging_plugin),
+		WITH_FIXTURE(test_what_is_left_is_told),
+		WITH_FIXTURE(test_deadline),
 		WITH_FIXTURE(test_nothing_runs_when_a_plugin_is_missing),
 		WITH_FIXTURE(test_result_that_cannot_be_kept),
 		WITH_FIXTURE(test_bad_parameters),

@@ -65,18 +65,28 @@ static void test_write(void **state)
 static void test_write_follows_no_link(void **state)
 {
 	cleanup(scratch_done) struct scratch scratch;
-	char temporary[64];
 
 	scratch_init(&scratch);
 	put_file(scratch.fd, "victim", "safe");
 	assert_int_equal(symlinkat("victim", scratch.fd, "record"), 0);
-	snprintf(temporary, sizeof(temporary), ".record.new.%d", (int)getpid());
-	assert_int_equal(symlinkat("victim", scratch.fd, temporary), 0);
+	assert_int_equal(symlinkat("victim", scratch.fd, ".record.new"), 0);
 	assert_int_equal(file_write(scratch.fd, "record", "new", 3, 0600, NULL), 0);
 	assert_file(scratch.fd, "victim", "safe");
 	assert_file(scratch.fd, "record", "new");
 	assert_true(S_ISREG(look(scratch.fd, "record").st_mode));
 	assert_names(scratch.fd, "record victim");
+}
+
+/* The name does not depend on who wrote. */
+static void test_write_removes_what_a_killed_writer_left(void **state)
+{
+	cleanup(scratch_done) struct scratch scratch;
+
+	scratch_init(&scratch);
+	put_file(scratch.fd, ".record.new", "half");
+	assert_int_equal(file_write(scratch.fd, "record", "new", 3, 0600, NULL), 0);
+	assert_file(scratch.fd, "record", "new");
+	assert_names(scratch.fd, "record");
 }
 
 static void test_write_cannot_replace(void **state)
@@ -491,6 +501,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_write),
 		cmocka_unit_test(test_write_follows_no_link),
+		cmocka_unit_test(test_write_removes_what_a_killed_writer_left),
 		cmocka_unit_test(test_write_cannot_replace),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_overwrite),

@@ -207,8 +207,10 @@ static void test_make_pod(void **state)
 	assert_int_equal(hierarchy_open_pod(scratch.fd, "net0", &pod, &err), -ENOENT);
 	assert_string_equal(err.msg, "'net0' is not a pod: it has no pod.json");
 	assert_int_equal(hierarchy_make_pod(scratch.fd, "net0", &pod, &err), -EEXIST);
-	assert_string_equal(err.msg, "'net0' exists already");
+	assert_contains(err.msg, "'net0' exists already, but is not finished");
 	put_file(fd, "pod.json", "{}");
+	assert_int_equal(hierarchy_make_pod(scratch.fd, "net0", &pod, &err), -EEXIST);
+	assert_string_equal(err.msg, "'net0' exists already");
 	assert_int_equal(hierarchy_open_pod(scratch.fd, "net0", &pod, NULL), 0);
 	assert_true(fd_same_file(fd, pod));
 }
@@ -355,11 +357,37 @@ static void test_children(void **state)
 	assert_string_equal(pods[0], "a-sub");
 	assert_string_equal(pods[1], "sub");
 
+	/* A container whose id names a pod must not touch it. */
+	assert_int_equal(hierarchy_open_child(pod, "sub", true, &none, &err), -EEXIST);
+	assert_contains(err.msg, "'sub' is the name of a pod");
+	assert_int_equal(hierarchy_open_child(pod, "sub", false, &none, NULL), -EEXIST);
+	assert_int_equal(hierarchy_remove_child(pod, "sub", NULL), -EEXIST);
+	assert_true(exists(scratch.fd, "net0/children/sub/pod.json"));
+
 	put_file(child, "attachment.json", "{}");
 	assert_int_equal(hierarchy_remove_child(pod, "web", NULL), 0);
 	assert_int_equal(hierarchy_remove_child(pod, "web", NULL), 0);
 	assert_int_equal(hierarchy_children(pod, HIERARCHY_CONTAINERS, &left, NULL), 0);
 	assert_int_equal(strv_length(left), 1);
+}
+
+static void test_child_lock(void **state)
+{
+	cleanup(scratch_done) struct scratch scratch;
+	autoclose int pod = -1, lock = -1, again = -1;
+	int none = 4711;
+
+	scratch_init(&scratch);
+	pod = make_pod(scratch.fd, "net0");
+	assert_int_equal(hierarchy_lock_child(pod, "web", 0, &lock, NULL), 0);
+	assert_int_equal(hierarchy_lock_child(pod, "web", 10, &none, NULL), -EWOULDBLOCK);
+	assert_int_equal(hierarchy_lock_child(pod, "db", 0, &again, NULL), 0);
+	hierarchy_drop_child_lock(pod, "web");
+	assert_false(exists(pod, "locks/child-web"));
+	close(take_fd(&again));
+	assert_int_equal(hierarchy_lock_child(pod, "web", 0, &again, NULL), 0);
+	assert_int_equal(hierarchy_lock_child(pod, "../web", 0, &none, NULL), -EINVAL);
+	assert_int_equal(none, 4711);
 }
 
 static void test_pods(void **state)
@@ -403,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_links_are_no_pods),
 		cmocka_unit_test(test_remove_pod),
 		cmocka_unit_test(test_children),
+		cmocka_unit_test(test_child_lock),
 		cmocka_unit_test(test_pods),
 	};
 

@@ -61,6 +61,52 @@ static void test_left_out(void **state)
 	assert_int_equal(json_type(got.annotations), JSON_OBJECT);
 }
 
+static void test_id_to_child(void **state)
+{
+	static const struct {
+		const char *id;
+		const char *pod;
+		const char *child;
+	} cases[] = {
+		{"net0.web", "net0", "web"},
+		{"net0.sub.web", "net0/sub", "web"},
+		{"net0.a.b", "net0", "a-b"},
+		{"web", "net0", "web"},
+		/* Not the pod's own id in front: nothing is taken off. */
+		{"app1.db", "net0", "app1-db"},
+		{"app2.db", "net0", "app2-db"},
+		{"net01.db", "net0", "net01-db"},
+		{"net0", "net0", "net0"},
+		{"net0-web", "net0", "net0-web"},
+		{"Web+1", "net0", "web-1"},
+		{"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "net0",
+			"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"},
+	};
+	char child[NAME_COMPONENT_MAX + 1];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err err = {0};
+
+		if (oci_id_to_child(cases[i].id, cases[i].pod, child, &err) < 0)
+			fail_msg("%s", err.msg);
+		assert_string_equal(child, cases[i].child);
+	}
+}
+
+static void test_id_that_is_no_child(void **state)
+{
+	static const char *const ids[] = {"net0.", "net0..a", "net0.-a", "net0.a b"};
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
+		char child[NAME_COMPONENT_MAX + 1] = "untouched";
+		struct err err = {0};
+
+		assert_int_equal(oci_id_to_child(ids[i], "net0", child, &err), -EINVAL);
+		assert_non_null(strstr(err.msg, "container id 'net0."));
+		assert_string_equal(child, "untouched");
+	}
+}
+
 static void refused(const char *text, const char *message)
 {
 	struct oci_state got = {.pid = 4711};
@@ -193,6 +239,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_runc),
+		cmocka_unit_test(test_id_to_child),
+		cmocka_unit_test(test_id_that_is_no_child),
 		cmocka_unit_test(test_crun_has_root),
 		cmocka_unit_test(test_left_out),
 		cmocka_unit_test(test_refused),

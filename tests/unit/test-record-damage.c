@@ -206,6 +206,7 @@ static const struct damage {
 	{ATTACHMENT, "hostname", "[]", NULL},
 	{ATTACHMENT, "aliases", "{}", NULL},
 	{ATTACHMENT, "publish", "[8080]", NULL},
+	{ATTACHMENT, "capabilityArgs", "[]", NULL},
 	{ATTACHMENT, "networks", NULL, NULL},
 	{ATTACHMENT, "networks", "{}", NULL},
 	{ATTACHMENT, "networks", "[[]]", "'networks', entry 0: "},

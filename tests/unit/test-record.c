@@ -99,6 +99,7 @@ static void test_attachment_round_trip(void **state)
 	assert_string_equal(a.hostname, b.hostname);
 	assert_strv(a.aliases, b.aliases);
 	assert_strv(a.publish, b.publish);
+	assert_true(json_equal(a.capability_args, b.capability_args));
 	assert_int_equal(a.n_networks, b.n_networks);
 	for (size_t i = 0; i < a.n_networks; i++) {
 		assert_string_equal(a.networks[i].name, b.networks[i].name);
@@ -108,6 +109,39 @@ static void test_attachment_round_trip(void **state)
 		assert_true(json_equal(a.networks[i].config, b.networks[i].config));
 		assert_strv(a.networks[i].addresses, b.networks[i].addresses);
 	}
+}
+
+/* What could not be loaded again is not saved. */
+static void test_attachment_too_deep(void **state)
+{
+	cleanup(attachment_done) struct attachment attachment = {0};
+	cleanup(scratch_done) struct scratch scratch;
+	struct err err = {0};
+	struct json *inner;
+
+	scratch_init(&scratch);
+	attachment_example(&attachment);
+	inner = attachment.capability_args;
+	for (int i = 0; i < JSON_DEPTH_MAX; i++)
+		inner = json_set_object(inner, "x");
+	assert_int_equal(attachment_save(scratch.fd, &attachment, &err), -EFBIG);
+	assert_contains(err.msg, RECORD_ATTACHMENT);
+	assert_false(exists(scratch.fd, RECORD_ATTACHMENT));
+}
+
+static void test_cut_networks(void **state)
+{
+	cleanup(attachment_done) struct attachment attachment = {0};
+
+	attachment_example(&attachment);
+	attachment_cut_networks(&attachment, 2);
+	assert_int_equal(attachment.n_networks, 2);
+	attachment_cut_networks(&attachment, 1);
+	assert_int_equal(attachment.n_networks, 1);
+	assert_string_equal(attachment.networks[0].name, "podd");
+	assert_null(attachment.networks[1].name);
+	attachment_cut_networks(&attachment, 0);
+	assert_int_equal(attachment.n_networks, 0);
 }
 
 /* Every phase and kind has a name of its own that is read back. */
@@ -375,6 +409,8 @@ int main(void)
 		cmocka_unit_test(test_spec_round_trip),
 		cmocka_unit_test(test_state_round_trip),
 		cmocka_unit_test(test_attachment_round_trip),
+		cmocka_unit_test(test_attachment_too_deep),
+		cmocka_unit_test(test_cut_networks),
 		cmocka_unit_test(test_enums),
 		cmocka_unit_test(test_optional_members),
 		cmocka_unit_test(test_missing_record),

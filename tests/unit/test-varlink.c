@@ -362,9 +362,15 @@ static void test_client_errors(void **state)
 		"podd says NoSuchChild (child: web, n: [1])",
 		"podd says Stopping",
 	};
+	static const char *const names[] = {
+		"io.podd.Pod.Failed",
+		"io.podd.Pod.NoSuchChild",
+		"io.podd.Pod.Stopping",
+	};
 	struct peer peer;
 	struct varlink_client *client = start(&peer, script_failed, 0);
 
+	assert_null(varlink_client_error(client));
 	for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++) {
 		struct json *reply = NULL;
 		struct err err;
@@ -372,6 +378,7 @@ static void test_client_errors(void **state)
 		assert_int_equal(
 			varlink_client_call(client, "a.B", NULL, &reply, NULL, &err), -EREMOTEIO);
 		assert_string_equal(err.msg, expected[i]);
+		assert_string_equal(varlink_client_error(client), names[i]);
 		assert_null(reply);
 	}
 	finish(&peer, client);
@@ -385,6 +392,7 @@ static void test_client_timeout(void **state)
 
 	assert_int_equal(varlink_client_call(client, "a.B", NULL, NULL, NULL, &err), -ETIMEDOUT);
 	assert_string_equal(err.msg, "podd did not answer within 20 ms");
+	assert_null(varlink_client_error(client));
 	assert_int_equal(varlink_client_call(client, "a.B", NULL, NULL, NULL, &err), -ENOTCONN);
 	finish(&peer, client);
 }
