@@ -92,8 +92,8 @@ int detach(const struct request *request, struct err *err)
 	if (r == 0)
 		r = detach_at(&place, request, err);
 	if (r < 0) {
-		/* podd's tries do not replace what a runtime's hook had to say. */
-		if (request->phase != HOOK_DETACH || !has_error(&place))
+		/* Why it could not be attached is worth more, and so is the first try's reason. */
+		if (!has_error(&place))
 			keep_error(&place, request, err);
 		return err_wrap(err, r, "detaching '%s/%s'", request->pod, request->child);
 	}

@@ -155,7 +155,7 @@ phase() { json "$(pod_dir "$1")/state.json" .phase; }
 	if rootless; then
 		maps=("0:$(id -u):1" 1:200100:50)
 	else
-		maps=(0:0:1 1:200100:50)
+		maps=(0:0:1 1:2000:50)
 	fi
 	podctl create --uidmap "${maps[0]}" --uidmap "${maps[1]}" \
 		--gidmap "${maps[0]}" --gidmap "${maps[1]}" net0
