@@ -23,7 +23,7 @@
  * returns. What fails is memory or an interface that is down, and TCP sends again anyway.
  *
  * Everything from the tap is hostile: it is the pod's root who writes it. This file looks at
- * addresses only (frame_is_for_loopback()); parsing is libslirp's business. It owns the tap's fd.
+ * addresses only (uplink-frame.c); parsing is libslirp's business. It owns the tap's fd.
  * It must not allocate for a packet, block outside poll(2), or touch files.
  */
 
@@ -34,7 +34,6 @@
 #include <glib.h>
 #include <net/ethernet.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <linux/if_tun.h>
 #include <poll.h>
 #include <slirp/libslirp.h>
@@ -48,6 +47,7 @@
 #include "text.h"
 #include "trim.h"
 #include "uplink-acks.h"
+#include "uplink-frame.h"
 
 #define MTU_MIN 1280
 #define MTU_MAX 65520
@@ -425,41 +425,6 @@ void uplink_slirp_stats(const struct uplink_slirp *uplink, struct uplink_stats *
 
 /* ---- the loop ---- */
 
-/* True for a destination that would be the host's loopback. libslirp only translates the
- * gateway's address and connects to any other as it is, so the pod's root could reach 127.0.0.1
- * with a hand-made frame. To Linux 0.0.0.0 and :: are the loopback as well (ip(7)), and IPv6 has
- * both worlds again as IPv4-mapped and IPv4-compatible addresses: ten zero bytes begin them all. */
-static bool frame_is_for_loopback(const uint8_t *frame, size_t length)
-{
-	static const uint8_t zeros[10];
-	const uint8_t *packet = frame + ETH_HLEN;
-	uint16_t protocol;
-
-	if (length < ETH_HLEN + 20)
-		return false;
-	protocol = (uint16_t)(frame[12] << 8 | frame[13]);
-	if (protocol == ETHERTYPE_IP)
-		return packet[16] == 127 || packet[16] == 0;
-	return protocol == ETHERTYPE_IPV6 && length >= ETH_HLEN + 40 &&
-	       !memcmp(packet + 24, zeros, sizeof(zeros));
-}
-
-/* True for ARP and for neighbour discovery (ICMPv6 types 135 and 136, RFC 4861), which may bring an
- * address that something waits for. */
-static bool frame_is_of_neighbour(const uint8_t *frame, size_t length)
-{
-	unsigned protocol;
-
-	if (length < ETH_HLEN)
-		return false;
-	protocol = (unsigned)frame[12] << 8 | frame[13];
-	if (protocol == ETHERTYPE_ARP)
-		return true;
-	return protocol == ETHERTYPE_IPV6 && length > ETH_HLEN + 40 &&
-	       frame[ETH_HLEN + 6] == IPPROTO_ICMPV6 &&
-	       (frame[ETH_HLEN + 40] == 135 || frame[ETH_HLEN + 40] == 136);
-}
-
 /* Return: 0, UPLINK_SLIRP_GONE, -errno. */
 static int read_frames(struct uplink_slirp *uplink)
 {
@@ -476,9 +441,9 @@ static int read_frames(struct uplink_slirp *uplink)
 			return errno == EBADFD ? UPLINK_SLIRP_GONE : -errno;
 		uplink->stats.frames_in++;
 		uplink->stats.bytes_in += (uint64_t)n;
-		if (uplink->host_loopback || !frame_is_for_loopback(uplink->frame, (size_t)n))
+		if (uplink->host_loopback || !uplink_frame_is_for_loopback(uplink->frame, (size_t)n))
 			slirp_input(uplink->slirp, uplink->frame, (int)n);
-		uplink->neighbour_seen |= frame_is_of_neighbour(uplink->frame, (size_t)n);
+		uplink->neighbour_seen |= uplink_frame_is_of_neighbour(uplink->frame, (size_t)n);
 	}
 	return 0;
 }
