@@ -37,7 +37,8 @@ static int check_detached(int childfd, const char *path, bool force, struct err 
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0 && proc_alive(&attachment.init))
-		return err_set(err, -EBUSY, "container %s is attached; end it with its runtime", path);
+		return err_set(err, -EBUSY, "container %s is attached; end it with its runtime",
+			path);
 	if (force)
 		return 0;
 	return err_set(err, -EBUSY, "container %s %s; rm -f gives it up", path,

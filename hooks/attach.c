@@ -257,8 +257,8 @@ static int check_existing(const struct place *place, const struct request *reque
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
-		return err_wrap(err, r, "the record of '%s/%s' (podctl rm -f gives it up)", request->pod,
-			request->child);
+		return err_wrap(err, r, "the record of '%s/%s' (podctl rm -f gives it up)",
+			request->pod, request->child);
 	if (existing.init.pid == init->pid && existing.init.start_time == init->start_time &&
 		existing.phase == ATTACHMENT_ATTACHED)
 		return 1;
@@ -266,8 +266,10 @@ static int check_existing(const struct place *place, const struct request *reque
 		return err_set(err, -EBUSY, "'%s/%s' is in use by container %s (process %d)",
 			request->pod, request->child, existing.id, (int)existing.init.pid);
 	r = detach_attachment(place, request, &existing, true, err);
-	return r < 0 ? err_wrap(err, r, "what container %s left (podctl rm -f gives it up)", existing.id)
-		     : 0;
+	if (r < 0)
+		return err_wrap(err, r, "what container %s left (podctl rm -f gives it up)",
+			existing.id);
+	return 0;
 }
 
 /* On failure *ret_left is how many networks still need a DEL. */

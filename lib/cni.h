@@ -85,8 +85,9 @@ struct cni_runtime {
 };
 
 /* ADD along the chain with prevResult; on failure everything that was added is deleted again
- * before it returns, or runtime->left is set. *ret_result is the last plugin's result, *ret_addresses ("10.88.0.2/16") the
- * addresses on the container's interface. The result is in the cache afterwards.
+ * before it returns, or runtime->left is set. *ret_result is the last plugin's result,
+ * *ret_addresses ("10.88.0.2/16") the addresses on the container's interface. The result is in the
+ * cache afterwards.
  * Return: 0, -ENOENT (no such plugin), -EREMOTEIO (the plugin said no: the message has its name,
  * code, msg, details and the end of its stderr), -EPROTO (what it printed is no result),
  * -ETIMEDOUT, -errno. */

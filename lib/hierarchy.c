@@ -277,7 +277,8 @@ static int open_for_container(int podfd, const char *name, int *ret_children, st
 		return r;
 	if (is_pod(children, name))
 		return err_set(err, -EEXIST,
-			"'%s' is the name of a pod inside the pod: a container cannot have it", name);
+			"'%s' is the name of a pod inside the pod: a container cannot have it",
+			name);
 	*ret_children = take_fd(&children);
 	return 0;
 }

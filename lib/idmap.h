@@ -52,7 +52,8 @@ int idmap_to_container(const struct idmap *map, uint32_t host, uint32_t *ret);
 
 /* Writes both maps of process @pid, which is in a new child user namespace. Both helpers run side
  * by side, for 15 seconds at most (-ETIMEDOUT). Needs CAP_SETUID and CAP_SETGID in the caller's
- * user namespace, or newuidmap(1) and newgidmap(1); for a map of only the caller's own id neither. */
+ * user namespace, or newuidmap(1) and newgidmap(1); for a map of only the caller's own id
+ * neither. */
 int idmap_write(pid_t pid, const struct idmap *uids, const struct idmap *gids, struct err *err);
 
 /* Runs @function as root of a new user namespace with these maps, in a child, and waits for it:

@@ -344,3 +344,10 @@ fake_json() { # mode [on] [extra json]
 		--argjson more "${3:-{\}}" '{type: "fake", mode: $mode, log: $log} +
 		(if $on == "" then {} else {on: $on} end) + $more'
 }
+
+# True for a process that is gone, or that only waits for its parent to look.
+has_ended() { # pid
+	local state
+	state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || return 0
+	[[ -z $state || $state == [ZX] ]]
+}

@@ -254,7 +254,7 @@ open_gate() {
 	end_process KILL "$(pod_process short outer)"
 	echo "$podd" >"$BATS_TEST_TMPDIR/pid"
 	timeout 10 pidwait -F "$BATS_TEST_TMPDIR/pid" || true
-	[ ! -e "/proc/$podd" ] || fail "$(ps -f -p "$podd" && cat "$(pod_dir short)/podd.log")"
+	has_ended "$podd" || fail "$(ps -f -p "$podd" && cat "$(pod_dir short)/podd.log")"
 	check 0 'short .*failed' podctl ps
 	crun delete -f short.box || true
 	podctl rm -f short
