@@ -16,11 +16,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "children.h"
 #include "cleanup.h"
+#include "deadline.h"
 #include "events.h"
 #include "file.h"
 #include "hierarchy.h"
@@ -183,25 +183,16 @@ struct killing {
 	int64_t deadline_ms;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 static void kill_process(const struct proc_id *id, const struct killing *killing)
 {
 	autoclose int pidfd = -1;
-	int64_t left = killing->deadline_ms - now_ms();
 
 	if (proc_open(id, &pidfd) < 0)
 		return;
 	if (!killing->wait)
 		proc_signal(pidfd, SIGKILL);
 	else
-		proc_wait(pidfd, left > 0 ? (int)left : 0);
+		proc_wait(pidfd, (int)deadline_left_ms(killing->deadline_ms, EXIT_WAIT_MS));
 }
 
 /* Containers that outlived their pod's outer container: those of this boot. */
@@ -224,7 +215,7 @@ static void kill_children(struct pod *pod, const struct killing *killing)
 
 static void kill_all(struct pod *pod)
 {
-	struct killing killing = {.deadline_ms = now_ms() + EXIT_WAIT_MS};
+	struct killing killing = {.deadline_ms = deadline_now_ms() + EXIT_WAIT_MS};
 
 	for (int i = 0; i < 2; i++) {
 		kill_children(pod, &killing);
