@@ -31,6 +31,7 @@
 #include "detach.h"
 #include "hosts.h"
 #include "inside.h"
+#include "shm.h"
 #include "text.h"
 
 static int check_phase(const struct request *request, enum pod_phase phase, struct err *err)
@@ -376,6 +377,9 @@ static int attach_at(struct place *place, const struct request *request, struct 
 		r = find_share(place, netns, &attachment, err);
 	if (r == 0)
 		r = fill_attachment(place, request, &attachment, err);
+	/* Of what it does, nothing outlives the container. */
+	if (r == 0)
+		r = shm_share(place, request, err);
 	if (r < 0)
 		return r;
 	r = run(place, request, netns, &attachment, &left, err);

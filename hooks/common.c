@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "container.h"
 #include "deadline.h"
 #include "file.h"
 #include "hierarchy.h"
@@ -126,7 +127,8 @@ int drop_record(const struct place *place, const struct request *request, struct
 {
 	int r;
 
-	if (has_error(place))
+	/* What podctl made is podctl's to remove. */
+	if (has_error(place) || container_is_made(place->childfd))
 		return file_remove(place->childfd, RECORD_ATTACHMENT, err);
 	r = hierarchy_remove_child(place->podfd, request->child, err);
 	if (r == 0)

@@ -102,24 +102,6 @@ struct json *attachment_to_json(const struct attachment *attachment)
 	return document;
 }
 
-static int read_enum(const struct json *document, const char *key, const char *const *names,
-	size_t n, unsigned *ret, struct err *err)
-{
-	const char *name = NULL;
-	int r;
-
-	r = json_read_string(document, key, true, &name, err);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < n; i++) {
-		if (text_equal(names[i], name)) {
-			*ret = (unsigned)i;
-			return 0;
-		}
-	}
-	return err_set(err, -EINVAL, "'%s' is '%s', which is not known", key, name);
-}
-
 static int read_network(const struct json *object, struct attachment_network *network,
 	struct err *err)
 {
@@ -210,10 +192,10 @@ static int read_document(const struct json *document, struct attachment *attachm
 
 	r = read_names(document, attachment, err);
 	if (r == 0)
-		r = read_enum(document, "phase", phase_names,
+		r = record_read_enum(document, "phase", phase_names,
 			sizeof(phase_names) / sizeof(phase_names[0]), &phase, err);
 	if (r == 0)
-		r = read_enum(document, "share", share_names,
+		r = record_read_enum(document, "share", share_names,
 			sizeof(share_names) / sizeof(share_names[0]), &share, err);
 	if (r == 0)
 		r = record_read_proc(document, "init", false, &attachment->init, err);

@@ -234,7 +234,7 @@ int fd_listen_unix(int dirfd, const char *name, int type, int *ret_fd, struct er
 	return 0;
 }
 
-int fd_connect_unix(int dirfd, const char *name, int type, int *ret_fd)
+static int connect_unix(int dirfd, const char *name, int type, int *ret_fd)
 {
 	const struct timeval timeout = {.tv_sec = CONNECT_TIMEOUT_S};
 	autoclose int fd = -1;
@@ -250,9 +250,21 @@ int fd_connect_unix(int dirfd, const char *name, int type, int *ret_fd)
 	/* A listener that is stuck, its backlog full, must not hold us up. */
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		return -errno;
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+int fd_connect_unix(int dirfd, const char *name, int type, int *ret_fd)
+{
+	int r = connect_unix(dirfd, name, type, ret_fd);
+
+	return r == -EAGAIN ? -ETIMEDOUT : r;
+}
+
+int fd_connect_unix_now(int dirfd, const char *name, int type, int *ret_fd)
+{
+	return connect_unix(dirfd, name, type | SOCK_NONBLOCK, ret_fd);
 }
 
 int fd_peer(int socket, pid_t *ret_pid, uid_t *ret_uid)

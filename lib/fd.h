@@ -45,6 +45,10 @@ int fd_listen_unix(int dirfd, const char *name, int type, int *ret_fd, struct er
  * long. Return: 0, -ENOENT, -ECONNREFUSED, -ETIMEDOUT or -errno. */
 int fd_connect_unix(int dirfd, const char *name, int type, int *ret_fd);
 
+/* As fd_connect_unix(), but waits for nothing: the fd does not block. Return: 0, -EAGAIN when the
+ * listener's backlog is full, -errno. */
+int fd_connect_unix_now(int dirfd, const char *name, int type, int *ret_fd);
+
 /* The peer's credentials as of connect (unix(7), SO_PEERCRED). */
 int fd_peer(int socket, pid_t *ret_pid, uid_t *ret_uid);
 

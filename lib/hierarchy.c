@@ -19,7 +19,8 @@
 
 #define LOCK_NAME_SIZE (NAME_COMPONENT_MAX + sizeof("child-"))
 
-static const char *const pod_directories[] = {"children", "cni", "etc", "locks", "ns"};
+static const char *const pod_directories[] = {"children", "cni", "etc", "locks", "ns",
+	"runtime"};
 
 /* A hook runs as root of the pod's user namespace: the pods are those of the user that this root
  * is outside of it. The second column of the map says who that is (user_namespaces(7)); in the
@@ -169,6 +170,24 @@ static int open_container(int rootfd, const char *path, int *ret_fd, char leaf[]
 	if (r < 0)
 		return r;
 	return open_children(podfd, ret_fd, err);
+}
+
+char *hierarchy_pod_dir(const char *root, const char *path)
+{
+	autofree char *dir = strdup(root);
+	autostrv names = NULL;
+
+	if (!dir || strv_split(path, '/', &names) < 0)
+		return NULL;
+	for (size_t i = 0; names && names[i]; i++) {
+		char *longer = text_format("%s%s/%s", dir, i ? "/children" : "", names[i]);
+
+		if (!longer)
+			return NULL;
+		free(dir);
+		dir = longer;
+	}
+	return take_ptr(dir);
 }
 
 int hierarchy_open_pod(int rootfd, const char *path, int *ret_fd, struct err *err)

@@ -6,8 +6,8 @@
  *
  *   <root>/net0/                     a pod
  *          pod.json state.json control.sock outer.sock uplink.sock podd.log lock
- *          etc/ cni/ locks/ ns/
- *          children/nginx/           a container: attachment.json error.json
+ *          etc/ cni/ locks/ ns/ runtime/
+ *          children/nginx/           a container: attachment.json error.json, and see container.h
  *          children/web/             a nested pod: pod.json makes it one
  */
 
@@ -23,6 +23,9 @@
  * $XDG_RUNTIME_DIR/podd, /run/user/UID/podd, /tmp/podd-UID. In a user namespace (a hook), UID is
  * the namespace's creator. Return: 0, -EINVAL when it is not absolute, -ENOMEM. */
 int hierarchy_root(const char *argument, char **ret, struct err *err);
+
+/* The directory of a pod: <root>/a/children/b for a/b. Return: allocated, or NULL. */
+char *hierarchy_pod_dir(const char *root, const char *path);
 
 /* Opens the root; every directory that is podd's own must be owned by the caller and closed to
  * others. With @create makes it. Return: 0, -ENOENT, -EPERM, -ELOOP, -errno. */

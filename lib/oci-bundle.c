@@ -11,14 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "oci.h"
+#include "oci-internal.h"
 #include "text.h"
 
 #define SOURCE "config.json"
 
 /* Seconds; the hook ends by itself before (HOOK_TIME_MS in hooks/request.h). */
 #define HOOK_TIMEOUT 120
-#define HOOK_NAME "podd-hook"
 
 struct editor {
 	struct json *config;
@@ -91,7 +90,7 @@ static int get_element_string(const struct json *array, size_t index, const char
 
 /* ---- what is podd's ---- */
 
-static bool is_under(const char *path, const char *directory)
+bool oci_is_under(const char *path, const char *directory)
 {
 	size_t length = directory ? strlen(directory) : 0;
 
@@ -103,14 +102,14 @@ static bool is_pods_file(const struct editor *editor, const char *path, const ch
 {
 	if (!path || !text_ends_with(path, suffix))
 		return false;
-	return is_under(path, editor->bundle->root) || is_under(path, editor->old_root);
+	return oci_is_under(path, editor->bundle->root) || oci_is_under(path, editor->old_root);
 }
 
-static bool is_own_hook(const char *path)
+bool oci_is_own_hook(const char *path)
 {
 	const char *slash = path ? strrchr(path, '/') : NULL;
 
-	return path && strcmp(slash ? slash + 1 : path, HOOK_NAME) == 0;
+	return path && strcmp(slash ? slash + 1 : path, OCI_HOOK_NAME) == 0;
 }
 
 /* ---- namespaces ---- */
@@ -156,7 +155,7 @@ static void set_namespace(
 	json_set_string(entry, "path", path);
 }
 
-/* ipc and uts belong to the bundle unless they are shared, or were by an earlier run. */
+/* ipc, uts and pid belong to the bundle unless they are shared, or were by an earlier run. */
 static void set_shared_namespace(
 	const struct editor *editor, struct json *namespaces, const char *type, bool share)
 {
@@ -214,12 +213,13 @@ static int edit_namespaces(const struct editor *editor)
 	set_network(editor, array);
 	set_shared_namespace(editor, array, "ipc", editor->bundle->share_ipc);
 	set_shared_namespace(editor, array, "uts", editor->bundle->share_uts);
+	set_shared_namespace(editor, array, "pid", editor->bundle->share_pid);
 	return 0;
 }
 
 /* ---- hooks ---- */
 
-static void set_strings(struct json *object, const char *key, const char *const *strings)
+void oci_set_strings(struct json *object, const char *key, const char *const *strings)
 {
 	struct json *array = json_set_array(object, key);
 
@@ -227,15 +227,15 @@ static void set_strings(struct json *object, const char *key, const char *const 
 		json_append(array, json_new_string(*strings));
 }
 
-static void write_hook(struct json *hook, const struct oci_bundle *bundle, const char *phase)
+void oci_write_hook(struct json *hook, const char *path, const char *root, const char *pod,
+	const char *phase)
 {
-	const char *const args[] = {
-		HOOK_NAME, phase, "--root", bundle->root, "--pod", bundle->pod, NULL};
+	const char *const args[] = {OCI_HOOK_NAME, phase, "--root", root, "--pod", pod, NULL};
 	const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 
-	json_set_string(hook, "path", bundle->hook);
-	set_strings(hook, "args", args);
-	set_strings(hook, "env", env);
+	json_set_string(hook, "path", path);
+	oci_set_strings(hook, "args", args);
+	oci_set_strings(hook, "env", env);
 	json_set_int(hook, "timeout", HOOK_TIMEOUT);
 }
 
@@ -272,7 +272,7 @@ static int edit_phase(struct editor *editor, struct json *hooks, const char *pha
 		r = get_element_string(array, i, field, "path", true, &path, editor->err);
 		if (r < 0)
 			return r;
-		if (!is_own_hook(path)) {
+		if (!oci_is_own_hook(path)) {
 			i++;
 			continue;
 		}
@@ -288,7 +288,7 @@ static int edit_phase(struct editor *editor, struct json *hooks, const char *pha
 		json_append(array, json_new_object());
 		own = json_at(array, json_length(array) - 1);
 	}
-	write_hook(own, editor->bundle, phase);
+	oci_write_hook(own, editor->bundle->hook, editor->bundle->root, editor->bundle->pod, phase);
 	return 0;
 }
 
@@ -306,8 +306,7 @@ static int edit_hooks(struct editor *editor)
 
 /* ---- annotations ---- */
 
-/* Sets the values joined by spaces, or removes the annotation when there are none. */
-static void set_list(struct json *annotations, const char *key, char *const *values)
+void oci_set_list(struct json *annotations, const char *key, char *const *values)
 {
 	size_t size = 1, n = 0;
 	autofree char *text = NULL;
@@ -334,8 +333,9 @@ static int edit_annotations(const struct editor *editor)
 	if (r < 0)
 		return r;
 	json_set_string(annotations, OCI_ANNOTATION_POD, bundle->pod);
-	set_list(annotations, OCI_ANNOTATION_NETWORKS, bundle->share_net ? NULL : bundle->networks);
-	set_list(annotations, OCI_ANNOTATION_PUBLISH, bundle->publish);
+	oci_set_list(annotations, OCI_ANNOTATION_NETWORKS,
+		bundle->share_net ? NULL : bundle->networks);
+	oci_set_list(annotations, OCI_ANNOTATION_PUBLISH, bundle->publish);
 	if (bundle->hostname) {
 		json_set_string(annotations, OCI_ANNOTATION_HOSTNAME, bundle->hostname);
 		json_set_string(editor->config, "hostname", bundle->hostname);
@@ -345,16 +345,16 @@ static int edit_annotations(const struct editor *editor)
 
 /* ---- mounts ---- */
 
-/* The pod's file, read-only. The other options keep what the file's own mount may have locked in
- * the pod's user namespace (mount_namespaces(7)): it could not be made read-only without them. */
-static void write_file_mount(struct json *mount, const char *destination, const char *source)
+/* The other options keep what the file's own mount may have locked in the pod's user namespace
+ * (mount_namespaces(7)): it could not be made read-only without them. */
+void oci_write_file_mount(struct json *mount, const char *destination, const char *source)
 {
 	const char *const options[] = {"bind", "ro", "nosuid", "nodev", "noexec", NULL};
 
 	json_set_string(mount, "destination", destination);
 	json_set_string(mount, "type", "bind");
 	json_set_string(mount, "source", source);
-	set_strings(mount, "options", options);
+	oci_set_strings(mount, "options", options);
 }
 
 /* Bind-mounts the pod's file to @destination, unless the bundle has a mount of its own there. */
@@ -369,11 +369,11 @@ static void edit_file_mount(
 		if (!text_equal(json_string(json_get(mount, "destination")), destination))
 			continue;
 		if (is_pods_file(editor, json_string(json_get(mount, "source")), destination))
-			write_file_mount(mount, destination, source);
+			oci_write_file_mount(mount, destination, source);
 		return;
 	}
 	json_append(mounts, json_new_object());
-	write_file_mount(json_at(mounts, json_length(mounts) - 1), destination, source);
+	oci_write_file_mount(json_at(mounts, json_length(mounts) - 1), destination, source);
 }
 
 /* Removes "gid=N" where the pod has no N: mounting devpts fails with it. */

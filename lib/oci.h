@@ -74,6 +74,7 @@ struct oci_bundle {
 	bool host_net;                 /* with share_net: the pod's network is the host's */
 	bool share_ipc;
 	bool share_uts;
+	bool share_pid;
 	char *const *networks;         /* as given to --network, may be NULL */
 	char *const *publish;
 	const char *hostname;          /* or NULL */

@@ -32,13 +32,12 @@ const char *pod_net_name(enum pod_net net)
 
 int pod_net_from_name(const char *name, enum pod_net *ret)
 {
-	for (size_t i = 0; i < sizeof(net_names) / sizeof(net_names[0]); i++) {
-		if (text_equal(net_names[i], name)) {
-			*ret = (enum pod_net)i;
-			return 0;
-		}
-	}
-	return -EINVAL;
+	int r = record_find_name(net_names, sizeof(net_names) / sizeof(net_names[0]), name);
+
+	if (r < 0)
+		return r;
+	*ret = (enum pod_net)r;
+	return 0;
 }
 
 int pod_spec_set_cidr(struct pod_spec *spec, const char *text, struct err *err)
@@ -81,6 +80,7 @@ int pod_spec_init(struct pod_spec *spec, struct err *err)
 	spec->mtu = POD_MTU_DEFAULT;
 	spec->net4.s_addr = htonl(0x0a000200);
 	spec->prefix4 = 24;
+	spec->shm_size = POD_SHM_SIZE_DEFAULT;
 	spec->labels = json_new_object();
 	if (!spec->labels || cni_default_config_dirs(&spec->cni_config_dirs) < 0 ||
 		cni_default_plugin_dirs(&spec->cni_plugin_dirs) < 0) {
@@ -116,6 +116,8 @@ struct json *pod_spec_to_json(const struct pod_spec *spec)
 		json_set(document, "uidMappings", idmap_to_json(&spec->uids));
 	if (spec->gids.n > 0)
 		json_set(document, "gidMappings", idmap_to_json(&spec->gids));
+	json_set_int(document, "shmSize", (int64_t)spec->shm_size);
+	json_set_bool(document, "autoRemove", spec->auto_remove);
 	json_set(document, "labels", json_copy(spec->labels));
 	json_set_strv(document, "cniConfigDirs", spec->cni_config_dirs);
 	json_set_strv(document, "cniPluginDirs", spec->cni_plugin_dirs);
@@ -147,23 +149,20 @@ static int read_network(const struct json *document, struct pod_spec *spec, stru
 	return 0;
 }
 
-static int read_labels(const struct json *document, struct pod_spec *spec, struct err *err)
+/* Records of pods that were made before there were these do not have them. */
+static int read_container_settings(const struct json *document, struct pod_spec *spec,
+	struct err *err)
 {
-	const struct json *labels = NULL;
+	int64_t size = (int64_t)POD_SHM_SIZE_DEFAULT;
 	int r;
 
-	r = json_read_object(document, "labels", true, &labels, err);
+	r = json_read_int(document, "shmSize", false, 1, INT64_MAX, &size, err);
+	if (r == 0)
+		r = json_read_bool(document, "autoRemove", false, &spec->auto_remove, err);
 	if (r < 0)
 		return r;
-	if (json_length(labels) > RECORD_LABELS_MAX)
-		return err_set(err, -EINVAL, "more than %d labels", RECORD_LABELS_MAX);
-	for (size_t i = 0; i < json_length(labels); i++)
-		if (!json_string(json_at(labels, i)))
-			return err_set(err, -EINVAL, "label '%s' must be a string",
-				json_key_at(labels, i));
-	json_free(spec->labels);
-	spec->labels = json_copy(labels);
-	return spec->labels ? 0 : err_oom(err);
+	spec->shm_size = (uint64_t)size;
+	return 0;
 }
 
 static int check_absolute(char *const *dirs, const char *key, struct err *err)
@@ -191,7 +190,9 @@ static int read_document(const struct json *document, struct pod_spec *spec, str
 	if (r == 0)
 		r = record_read_idmap(document, "gidMappings", &spec->gids, err);
 	if (r == 0)
-		r = read_labels(document, spec, err);
+		r = read_container_settings(document, spec, err);
+	if (r == 0)
+		r = record_read_labels(document, "labels", "label", &spec->labels, err);
 	if (r == 0)
 		r = record_read_strv(document, "cniConfigDirs", true, DIRECTORIES_MAX,
 			&spec->cni_config_dirs, err);

@@ -61,23 +61,6 @@ struct json *pod_state_to_json(const struct pod_state *state)
 	return document;
 }
 
-static int read_phase(const struct json *document, enum pod_phase *ret, struct err *err)
-{
-	const char *name = NULL;
-	int r;
-
-	r = json_read_string(document, "phase", true, &name, err);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < sizeof(phase_names) / sizeof(phase_names[0]); i++) {
-		if (text_equal(phase_names[i], name)) {
-			*ret = (enum pod_phase)i;
-			return 0;
-		}
-	}
-	return err_set(err, -EINVAL, "'phase' is '%s', which is none", name);
-}
-
 static int read_namespaces(const struct json *document, struct pod_state *state, struct err *err)
 {
 	const struct json *namespaces = NULL;
@@ -92,9 +75,12 @@ static int read_namespaces(const struct json *document, struct pod_state *state,
 
 static int read_document(const struct json *document, struct pod_state *state, struct err *err)
 {
+	unsigned phase = 0;
 	int r;
 
-	r = read_phase(document, &state->phase, err);
+	r = record_read_enum(document, "phase", phase_names,
+		sizeof(phase_names) / sizeof(phase_names[0]), &phase, err);
+	state->phase = (enum pod_phase)phase;
 	if (r == 0)
 		r = record_read_text(document, "bootId", true, state->boot_id,
 			sizeof(state->boot_id), err);

@@ -240,11 +240,32 @@ bool proc_is_own(void)
 	       lineage.levels == 1;
 }
 
+/* The first process on the way up from @pid in its pid namespace: number 1 there, or, in one that is
+ * shared with others, whose parent is outside. Return: 0 or -ESRCH. */
+static int find_first(pid_t pid, unsigned levels, pid_t *ret)
+{
+	struct lineage lineage = {.parent = pid};
+
+	for (int i = 0; i < ANCESTORS_MAX; i++) {
+		/* One above all that /proc shows is 0 there. */
+		if (i > 0 && lineage.parent == 0)
+			return 0;
+		if (read_lineage(lineage.parent, &lineage) < 0)
+			return -ESRCH;
+		if (lineage.levels != levels)
+			return i > 0 ? 0 : -ESRCH;
+		*ret = pid;
+		if (lineage.innermost == 1)
+			return 0;
+		pid = lineage.parent;
+	}
+	return -ESRCH;
+}
+
 int proc_container_init(struct proc_id *ret, struct err *err)
 {
 	struct lineage lineage;
 	struct proc_id self;
-	unsigned levels;
 	pid_t pid;
 	int r;
 
@@ -253,18 +274,12 @@ int proc_container_init(struct proc_id *ret, struct err *err)
 		r = read_lineage(self.pid, &lineage);
 	if (r < 0)
 		return err_set(err, r, "cannot find this process in /proc: %s", strerror(-r));
-	levels = lineage.levels;
 	pid = lineage.parent;
-	for (int i = 0; levels > 1 && i < ANCESTORS_MAX; i++) {
-		r = read_lineage(pid, &lineage);
-		if (r < 0 || lineage.levels != levels)
-			return err_set(err, -ESRCH,
-				"cannot find the container's first process above process %d",
-				(int)self.pid);
-		if (lineage.innermost == 1)
-			break;
-		pid = lineage.parent;
-	}
+	if (lineage.levels > 1)
+		r = find_first(pid, lineage.levels, &pid);
+	if (r < 0)
+		return err_set(err, r, "cannot find the container's first process above process %d",
+			(int)self.pid);
 	r = proc_identify(pid, ret);
 	if (r < 0)
 		return err_set(err, r, "the container's first process (%d) is gone", (int)pid);

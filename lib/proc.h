@@ -39,7 +39,7 @@ int proc_self(struct proc_id *ret);
 
 /* The first process of the caller's pid namespace on the way up from the caller, or the
  * caller's parent when /proc belongs to the caller's own pid namespace; as /proc shows it. In a
- * createContainer hook that is the container's init. */
+ * createContainer hook that is the container's init, also where the pod's pid namespace is shared. */
 int proc_container_init(struct proc_id *ret, struct err *err);
 
 /* True when /proc belongs to the caller's pid namespace. */

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Reading and writing what several records have: shared by pod-spec.c, pod-state.c and
- * attachment.c only. A reader leaves its target as it was when the member is absent, and fails
+ * Reading and writing what several records have: shared by the modules of the records only. A
+ * reader leaves its target as it was when the member is absent, and fails
  * with -EINVAL and the member's name when it is wrong.
  */
 
@@ -26,6 +26,15 @@ int record_read_string(const struct json *object, const char *key, bool required
 	struct err *err);
 int record_read_strv(const struct json *object, const char *key, bool required, size_t max,
 	char ***target, struct err *err);
+/* A required text that is one of @names (@n of them): *ret is its place among them. */
+int record_read_enum(const struct json *object, const char *key, const char *const *names, size_t n,
+	unsigned *ret, struct err *err);
+/* The same for a name that a person gave. Return: its place, or -EINVAL. */
+int record_find_name(const char *const *names, size_t n, const char *name);
+/* A required object of strings with at most RECORD_LABELS_MAX members; @what names one of them in
+ * messages. *target is replaced by a copy. */
+int record_read_labels(const struct json *object, const char *key, const char *what,
+	struct json **target, struct err *err);
 void record_set_proc(struct json *object, const char *key, const struct proc_id *id);
 int record_read_proc(const struct json *object, const char *key, bool required,
 	struct proc_id *ret, struct err *err);

@@ -143,6 +143,54 @@ int record_read_strv(const struct json *object, const char *key, bool required, 
 	return 0;
 }
 
+int record_find_name(const char *const *names, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (text_equal(names[i], name))
+			return (int)i;
+	return -EINVAL;
+}
+
+int record_read_enum(const struct json *object, const char *key, const char *const *names, size_t n,
+	unsigned *ret, struct err *err)
+{
+	const char *name = NULL;
+	int r;
+
+	r = json_read_string(object, key, true, &name, err);
+	if (r < 0)
+		return r;
+	r = record_find_name(names, n, name);
+	if (r < 0)
+		return err_set(err, r, "'%s' is '%s', which is not known", key, name);
+	*ret = (unsigned)r;
+	return 0;
+}
+
+int record_read_labels(const struct json *object, const char *key, const char *what,
+	struct json **target, struct err *err)
+{
+	const struct json *labels = NULL;
+	struct json *copy;
+	int r;
+
+	r = json_read_object(object, key, true, &labels, err);
+	if (r < 0)
+		return r;
+	if (json_length(labels) > RECORD_LABELS_MAX)
+		return err_set(err, -EINVAL, "more than %d %ss", RECORD_LABELS_MAX, what);
+	for (size_t i = 0; i < json_length(labels); i++)
+		if (!json_string(json_at(labels, i)))
+			return err_set(err, -EINVAL, "%s '%s' must be a string", what,
+				json_key_at(labels, i));
+	copy = json_copy(labels);
+	if (!copy)
+		return err_oom(err);
+	json_free(*target);
+	*target = copy;
+	return 0;
+}
+
 void record_set_proc(struct json *object, const char *key, const struct proc_id *id)
 {
 	struct json *process;

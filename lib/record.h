@@ -56,10 +56,15 @@ struct pod_spec {
 	unsigned prefix4;        /* 8 to 25 */
 	struct idmap uids;       /* n == 0: chosen at start */
 	struct idmap gids;
+	uint64_t shm_size;       /* bytes of the children's /dev/shm */
+	bool auto_remove;        /* made by podctl run for a container: stops with its last running
+				  * container, and is removed with its last one */
 	struct json *labels;     /* object of strings, never NULL */
 	char **cni_config_dirs;  /* absolute; where conflists are looked up */
 	char **cni_plugin_dirs;  /* absolute; trusted, checked when the pod was created */
 };
+
+#define POD_SHM_SIZE_DEFAULT (UINT64_C(64) << 20)
 
 /* The defaults of a pod without options, directories from the caller's environment
  * ($XDG_CONFIG_HOME, $CNI_PATH). */

@@ -403,3 +403,49 @@ int varlink_client_next(
 		*ret_parameters = take_ptr(reply);
 	return client->more ? 1 : 0;
 }
+
+int varlink_notify(int dirfd, const char *socket_name, const char *method,
+	struct json *parameters)
+{
+	autofree char *text = NULL;
+	autoclose int fd = -1;
+	size_t length;
+	ssize_t n;
+	int r;
+
+	r = varlink_write_oneway(method, parameters, &text, &length);
+	if (r == 0)
+		r = fd_connect_unix_now(dirfd, socket_name, SOCK_STREAM, &fd);
+	if (r < 0)
+		return r;
+	n = send(fd, text, length, MSG_NOSIGNAL);
+	if (n < 0)
+		return -errno;
+	/* What does not fit at once arrives cut, and is no message. */
+	return (size_t)n == length ? 0 : -EAGAIN;
+}
+
+int varlink_client_fd(const struct varlink_client *client)
+{
+	return client->fd;
+}
+
+/* What cannot be read is for varlink_client_next() to tell. */
+bool varlink_client_is_ready(struct varlink_client *client)
+{
+	size_t message;
+
+	for (;;) {
+		int r = client->length > 0
+				? varlink_frame(client->buffer, client->length, &message)
+				: -EAGAIN;
+
+		if (r != -EAGAIN || client->fd < 0)
+			return true;
+		r = receive_some(client);
+		if (r == -EAGAIN)
+			return false;
+		if (r < 0)
+			return true;
+	}
+}

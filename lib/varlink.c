@@ -82,17 +82,29 @@ static int write_message(const struct json *message, char **ret, size_t *ret_len
 	return 0;
 }
 
-int varlink_write_call(
-	const char *method, struct json *parameters, bool more, char **ret, size_t *ret_length)
+static int write_call(const char *method, struct json *parameters, const char *flag, char **ret,
+	size_t *ret_length)
 {
 	autoptr(json) message = json_new_object();
 
 	json_set_string(message, "method", method);
 	if (parameters)
 		json_set(message, "parameters", parameters);
-	if (more)
-		json_set_bool(message, "more", true);
+	if (flag)
+		json_set_bool(message, flag, true);
 	return write_message(message, ret, ret_length);
+}
+
+int varlink_write_call(
+	const char *method, struct json *parameters, bool more, char **ret, size_t *ret_length)
+{
+	return write_call(method, parameters, more ? "more" : NULL, ret, ret_length);
+}
+
+int varlink_write_oneway(
+	const char *method, struct json *parameters, char **ret, size_t *ret_length)
+{
+	return write_call(method, parameters, "oneway", ret, ret_length);
 }
 
 int varlink_write_reply(struct json *parameters, bool continues, char **ret, size_t *ret_length)

@@ -33,6 +33,9 @@ void varlink_call_done(struct varlink_call *call);
 /* Builds messages, NUL included in *ret_length; @parameters are taken over. */
 int varlink_write_call(const char *method, struct json *parameters, bool more, char **ret,
 	size_t *ret_length);
+/* A call that is not answered. */
+int varlink_write_oneway(const char *method, struct json *parameters, char **ret,
+	size_t *ret_length);
 int varlink_write_reply(struct json *parameters, bool continues, char **ret, size_t *ret_length);
 int varlink_write_error(const char *name, struct json *parameters, char **ret, size_t *ret_length);
 
@@ -52,6 +55,12 @@ CLEANUP_DEFINE(varlink_client, varlink_client_free)
 int varlink_client_call(struct varlink_client *client, const char *method,
 	struct json *parameters, struct json **ret_parameters, int *ret_fds, struct err *err);
 
+/* One call that wants no answer, to <dirfd>/<socket_name>: for who must not wait. Takes the
+ * parameters (may be NULL) over. Return: 0 when it was sent, -ENOENT, -ECONNREFUSED, -EAGAIN,
+ * -errno. */
+int varlink_notify(int dirfd, const char *socket_name, const char *method,
+	struct json *parameters);
+
 /* Full name of the error that was the last answer ("io.podd.Pod.Stopping"), or NULL when that was
  * none; valid until the next call. */
 const char *varlink_client_error(const struct varlink_client *client);
@@ -62,3 +71,8 @@ int varlink_client_more(struct varlink_client *client, const char *method,
 /* Return: 1 with a reply and more to come, 0 with the last one, -errno. */
 int varlink_client_next(struct varlink_client *client, struct json **ret_parameters,
 	struct err *err);
+
+/* For waiting on several: the connection's descriptor (-1 once it is given up), and whether a whole
+ * reply is there already, so that varlink_client_next() does not wait. */
+int varlink_client_fd(const struct varlink_client *client);
+bool varlink_client_is_ready(struct varlink_client *client);

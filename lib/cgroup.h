@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * cgroup v2, as far as containers need it: a place below which the caller may make cgroups with
+ * controllers, limits, the freezer, and what the kernel counts. Paths are as /proc/PID/cgroup has
+ * them after "0::", below the mount point /sys/fs/cgroup. See cgroups(7) and the kernel's
+ * admin-guide/cgroup-v2.rst.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "container.h"
+#include "err.h"
+
+/* True when /sys/fs/cgroup is cgroup2. */
+bool cgroup_is_unified(void);
+
+enum cgroup_controller { CGROUP_MEMORY = 1, CGROUP_CPU = 2, CGROUP_PIDS = 4 };
+
+/* The nearest cgroup on the way up from the caller's own in which the caller may make others
+ * (cgroup.procs and cgroup.subtree_control are writable): allocated. *ret_controllers: those of enum
+ * cgroup_controller that the ones made there have (they are enabled where that may be done; it may
+ * not where processes are in it). Without any, a cgroup is still good for the freezer and for
+ * finding processes; one further up that has some is preferred. Return: 0; -ENOENT when none is
+ * delegated, the message says why. */
+int cgroup_find_delegated(char **ret, unsigned *ret_controllers, struct err *err);
+/* "memory", "cpu", "pids". */
+const char *cgroup_controller_name(enum cgroup_controller controller);
+
+/* Those that a cgroup has, or, while it is not there, would have if it were made. Return: 0,
+ * -ENOENT (there is no place for it either), -errno. */
+int cgroup_controllers(const char *path, unsigned *ret);
+
+/* The cgroup of a process ("0::"). Return: 0, -ENOENT, -errno. */
+int cgroup_of(pid_t pid, char **ret);
+
+struct cgroup_stats {
+	uint64_t cpu_us;
+	uint64_t memory;        /* bytes */
+	uint64_t memory_limit;  /* 0: none */
+	uint64_t pids;
+	uint64_t oom_kills;
+};
+/* Reads what is there; what a controller is missing for is 0. Return: 0, -ENOENT, -errno. */
+int cgroup_stats(const char *path, struct cgroup_stats *ret);
+
+/* Writes the limits (0: "max") that differ from @old (may be NULL). Return: 0, -ENOENT (no such
+ * controller or cgroup), -EINVAL, -errno; the message names the file and the value. */
+int cgroup_set_limits(const char *path, const struct container_limits *limits,
+	const struct container_limits *old, struct err *err);
+
+/* Freezes or thaws and waits until it is so. Return: 0, -ETIMEDOUT, -errno. */
+int cgroup_freeze(const char *path, bool frozen, struct err *err);
+bool cgroup_is_frozen(const char *path);
