@@ -19,8 +19,9 @@ enum ctl_status {
 	CTL_MISSING = 1,        /* rm: what was named is not there */
 	CTL_USAGE = 2,          /* the command line is wrong */
 	CTL_FAILED = 125,
-	CTL_NOT_RUNNABLE = 126, /* enter: the command cannot be executed */
-	CTL_NOT_FOUND = 127,    /* enter: there is no such command */
+	CTL_NOT_RUNNABLE = 126, /* the command cannot be executed */
+	CTL_NOT_FOUND = 127,    /* there is no such command */
+	CTL_UNKNOWN = 255,      /* nobody saw how the container ended */
 };
 
 /* What main() found out before the verb began. */
@@ -38,6 +39,7 @@ struct ctl_verb {
 	size_t operands_min;
 	size_t operands_max;      /* SIZE_MAX: any number */
 	bool command_follows;     /* options end at the second operand, a command */
+	bool command_first;       /* options end at the first operand, a command */
 	bool no_root;             /* works without a hierarchy */
 	/* argv[0] is the first argument after the verb. Return: the exit status. */
 	int (*run)(const struct ctl *ctl, int argc, char **argv);

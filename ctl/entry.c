@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "container.h"
 #include "file.h"
 #include "hierarchy.h"
 #include "text.h"
@@ -22,6 +23,7 @@ void entry_done(struct entry *entry)
 {
 	strv_free(entry->addresses);
 	strv_free(entry->networks);
+	strv_free(entry->command);
 	json_free(entry->labels);
 	free(entry->problem);
 	memset(entry, 0, sizeof(*entry));
@@ -190,6 +192,15 @@ int entry_container(int podfd, const char *pod, const char *name, struct entry *
 	r = hierarchy_open_child(podfd, name, false, &childfd, &reason);
 	if (r == -ENOENT)
 		return err_set(err, r, "%s", reason.msg);
+	if (r == 0 && container_is_made(childfd)) {
+		r = entry_fill_made(&entry, childfd);
+		if (r < 0) {
+			entry_done(&entry);
+			return err_oom(err);
+		}
+		*ret = entry;
+		return 0;
+	}
 	/* A stray file or link hides no other child. */
 	if (r == 0)
 		r = attachment_load(childfd, &attachment, &reason);
@@ -211,6 +222,19 @@ int entry_container(int podfd, const char *pod, const char *name, struct entry *
 	return 0;
 }
 
+static void set_made(struct json *object, const struct entry *entry)
+{
+	char id[NAME_PATH_SIZE];
+	char *none[] = {NULL};
+
+	name_path_to_id(entry->path, id);
+	json_set_string(object, "id", id);
+	json_set_strv(object, "command", entry->command ? entry->command : none);
+	json_set_string(object, "health", entry->health);
+	json_set(object, "exitCode",
+		entry->exit_code >= 0 ? json_new_int(entry->exit_code) : json_new_null());
+}
+
 struct json *entry_to_json(const struct entry *entry)
 {
 	struct json *object = json_new_object();
@@ -224,9 +248,11 @@ struct json *entry_to_json(const struct entry *entry)
 	json_set_strv(object, "addresses", entry->addresses ? entry->addresses : none);
 	json_set_strv(object, "networks", entry->networks ? entry->networks : none);
 	json_set(object, "pid", entry->pid ? json_new_int(entry->pid) : json_new_null());
-	if (entry->is_pod)
+	if (entry->is_pod || entry->is_made)
 		json_set(object, "labels",
 			entry->labels ? json_copy(entry->labels) : json_new_object());
+	if (entry->is_made)
+		set_made(object, entry);
 	if (entry->problem)
 		json_set_string(object, "error", entry->problem);
 	return object;

@@ -21,9 +21,17 @@ struct entry {
 	char **addresses;            /* NULL: none */
 	char **networks;             /* names; of a pod the kind of its network */
 	pid_t pid;                   /* of what runs; 0: nothing */
-	struct json *labels;         /* of a pod; NULL: none */
+	struct json *labels;         /* of a pod, or of a container that podctl made; NULL: none */
 	char *problem;               /* why its records cannot be used, or what failed; or NULL */
+	bool is_made;                /* a container that podctl made: then these, too */
+	bool is_running;             /* not created, not exited */
+	char **command;              /* NULL: none */
+	const char *health;          /* static text; "none": there is no check */
+	int exit_code;               /* ENTRY_NO_EXIT: it has not ended, ENTRY_UNKNOWN_EXIT */
 };
+
+#define ENTRY_NO_EXIT (-1)
+#define ENTRY_UNKNOWN_EXIT (-2)
 
 void entry_done(struct entry *entry);
 
@@ -34,10 +42,19 @@ int entry_pod(int podfd, const char *path, struct entry *ret);
 /* A pod whose directory cannot be opened: invalid, with the reason. Return: 0, -ENOMEM. */
 int entry_pod_unreadable(const char *path, const struct err *why, struct entry *ret);
 
-/* A container: adding, attached, detaching, exited (ended, not yet detached), failed (only an
- * error was left), or invalid. Return: 0, -ENOENT (no such child), -errno. */
+/* A container. One that a hook attached: adding, attached, detaching, exited (ended, not yet
+ * detached), failed (only an error was left), or invalid; one that podctl made: created, starting,
+ * running, paused, restarting, stopping, exited, or invalid. Return: 0, -ENOENT (no such child),
+ * -errno. */
 int entry_container(int podfd, const char *pod, const char *name, struct entry *ret,
 	struct err *err);
+
+/* Fills in a container that podctl made. Return: 0, -ENOMEM. */
+int entry_fill_made(struct entry *entry, int childfd);
+
+#define ENTRY_STATUS_SIZE 64
+/* The status for people: "running (healthy)", "exited (3)". Return: @text. */
+const char *entry_status(const struct entry *entry, char text[ENTRY_STATUS_SIZE]);
 
 /* The object that schemas/podctl-ps.schema.json describes. */
 struct json *entry_to_json(const struct entry *entry);

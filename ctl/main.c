@@ -17,8 +17,10 @@
 #include "verbs.h"
 
 static const struct ctl_verb *const verbs[] = {
-	&verb_create, &verb_start, &verb_stop, &verb_rm, &verb_ps, &verb_inspect, &verb_enter,
-	&verb_bundle, &verb_network, &verb_hooks, &verb_version,
+	&verb_run, &verb_create, &verb_start, &verb_stop, &verb_restart, &verb_kill, &verb_pause,
+	&verb_unpause, &verb_wait, &verb_rm, &verb_prune, &verb_rename, &verb_exec, &verb_attach,
+	&verb_logs, &verb_top, &verb_stats, &verb_events, &verb_update, &verb_ps, &verb_inspect,
+	&verb_enter, &verb_bundle, &verb_network, &verb_hooks, &verb_version,
 };
 
 #define VERBS_N (sizeof(verbs) / sizeof(verbs[0]))

@@ -19,7 +19,8 @@ struct cursor {
 	const struct option *options;
 	int argc;
 	char **argv;
-	int next; /* index of the argument to look at */
+	int next;          /* index of the argument to look at */
+	size_t command_at; /* options end with so many operands; 0: never */
 };
 
 #define GO_ON (-1)
@@ -79,6 +80,18 @@ static int set_number(const struct ctl_verb *verb, const struct option *option, 
 	return GO_ON;
 }
 
+/* "--sig-proxy=false": as podman. */
+static int set_flag(const struct ctl_verb *verb, const struct option *option, const char *value)
+{
+	bool is_true = !value || strcmp(value, "true") == 0;
+
+	if (!is_true && strcmp(value, "false") != 0)
+		return ctl_usage_error(verb, "--%s takes no value but true or false, not \"%s\"",
+			option->name, value);
+	*option->flag = is_true;
+	return GO_ON;
+}
+
 static int set_value(const struct ctl_verb *verb, const struct option *option, const char *value)
 {
 	if (option->number)
@@ -116,13 +129,11 @@ static int parse_long(struct cursor *cursor, const char *argument)
 	if (!option)
 		return ctl_usage_error(
 			cursor->verb, "unknown option --%.*s", (int)length, argument);
-	if (option->flag) {
-		if (argument[length])
-			return ctl_usage_error(
-				cursor->verb, "--%s does not take a value", option->name);
-		*option->flag = true;
-		return GO_ON;
-	}
+	if (option->stands_for_operand)
+		cursor->command_at = 1;
+	if (option->flag)
+		return set_flag(cursor->verb, option,
+			argument[length] ? argument + length + 1 : NULL);
 	if (argument[length])
 		return set_value(cursor->verb, option, argument + length + 1);
 	return take_value(cursor, option);
@@ -161,7 +172,8 @@ static int check_operands(const struct ctl_verb *verb, char **argv, size_t n)
 int options_parse(const struct ctl_verb *verb, const struct option *options, int argc, char **argv,
 	size_t *ret_operands)
 {
-	struct cursor cursor = {.verb = verb, .options = options, .argc = argc, .argv = argv};
+	struct cursor cursor = {.verb = verb, .options = options, .argc = argc, .argv = argv,
+		.command_at = verb->command_first ? 1 : verb->command_follows ? 2 : 0};
 	bool only_operands = false;
 	size_t n = 0;
 
@@ -177,7 +189,7 @@ int options_parse(const struct ctl_verb *verb, const struct option *options, int
 			status = parse_short(&cursor, argument + 1);
 		} else {
 			argv[n++] = argument;
-			only_operands |= verb->command_follows && n > 1;
+			only_operands |= cursor.command_at > 0 && n >= cursor.command_at;
 		}
 		if (status != GO_ON)
 			return status;

@@ -26,6 +26,8 @@ struct option {
 	uint32_t *number;     /* within [min, max] */
 	uint32_t min;
 	uint32_t max;
+	/* With it, the command begins at the first operand. */
+	bool stands_for_operand;
 };
 
 #define OPTION_FORMAT(target)                                                                      \

@@ -43,7 +43,7 @@ _podctl_value()
 	local verb=$1 option=$2 current=$3
 	case $verb:$option in
 	create:--net) _podctl_fill -W 'slirp none host' -- "$current" ;;
-	bundle:--share) _podctl_fill -W 'net ipc uts net,ipc,uts' -- "$current" ;;
+	bundle:--share) _podctl_fill -W 'net ipc uts pid net,ipc,uts' -- "$current" ;;
 	bundle:--network | hooks:--network)
 		_podctl_fill -W "$(_podctl_networks)" -- "$current"
 		;;
@@ -56,6 +56,9 @@ _podctl_value()
 	ps:--filter) _podctl_fill -W 'name= status= kind=pod kind=container label=' -- "$current" ;;
 	*:--format) _podctl_fill -W 'json table' -- "$current" ;;
 	*:--root) _podctl_fill -d -- "$current" ;;
+	*:--detach-keys) _podctl_fill -W 'ctrl-p,ctrl-q' -- "$current" ;;
+	exec:--env-file) _podctl_fill -f -- "$current" ;;
+	exec:--user | exec:--env | exec:--workdir) ;;
 	*:--mtu | *:--cidr | *:--uidmap | *:--gidmap | *:--label | *:--time) ;;
 	*:--name | *:--publish | *:--hostname) ;;
 	*) return 1 ;;
@@ -72,8 +75,12 @@ _podctl_operand()
 {
 	local verb=$1 n=$2 current=$3
 	case $verb:$n in
-	start:* | stop:*) _podctl_fill -W "$(_podctl_paths --filter kind=pod)" -- "$current" ;;
-	rm:* | inspect:*) _podctl_fill -W "$(_podctl_paths)" -- "$current" ;;
+	start:* | restart:* | rm:* | inspect:*)
+		_podctl_fill -W "$(_podctl_paths -a)" -- "$current"
+		;;
+	stop:* | exec:1 | attach:1) _podctl_fill -W "$(_podctl_paths)" -- "$current" ;;
+	exec:2 | run:1) _podctl_fill -c -- "$current" ;;
+	exec:* | run:*) _podctl_fill -f -- "$current" ;;
 	bundle:1) _podctl_fill -W "$(_podctl_paths --filter kind=pod)" -- "$current" ;;
 	bundle:2) _podctl_fill -d -- "$current" ;;
 	enter:1) _podctl_fill -W "$(_podctl_paths --filter 'status=running')" -- "$current" ;;

@@ -36,6 +36,7 @@ struct bundle_options {
 	bool share_net;
 	bool share_ipc;
 	bool share_uts;
+	bool share_pid;
 };
 
 /* What the edit is made from. */
@@ -74,9 +75,11 @@ static int parse_share(struct bundle_options *options, struct err *err)
 			options->share_ipc = true;
 		else if (strcmp(kinds[i], "uts") == 0)
 			options->share_uts = true;
+		else if (strcmp(kinds[i], "pid") == 0)
+			options->share_pid = true;
 		else
 			return err_set(err, -EINVAL,
-				"--share takes net, ipc and uts joined by commas, not \"%s\"",
+				"--share takes net, ipc, uts and pid joined by commas, not \"%s\"",
 				kinds[i]);
 	}
 	return 0;
@@ -167,7 +170,9 @@ static int check_pod(const struct subject *subject, const struct bundle_options 
 			"made; use --share net",
 			subject->pod);
 	r = require_namespace(subject, NS_IPC, options->share_ipc, err);
-	return r < 0 ? r : require_namespace(subject, NS_UTS, options->share_uts, err);
+	if (r == 0)
+		r = require_namespace(subject, NS_UTS, options->share_uts, err);
+	return r < 0 ? r : require_namespace(subject, NS_PID, options->share_pid, err);
 }
 
 /* A network may be defined later; that it is not there yet is worth a word. */
@@ -301,6 +306,7 @@ static int edit_config(const struct ctl *ctl, const struct subject *subject,
 		.host_net = subject->spec.net == POD_NET_HOST,
 		.share_ipc = options->share_ipc,
 		.share_uts = options->share_uts,
+		.share_pid = options->share_pid,
 		.networks = options->networks,
 		.publish = options->publish,
 		.hostname = options->hostname,
@@ -433,7 +439,7 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 			.help = "the container's name in the pod (default: name of DIR)"},
 		{.name = "network", .argument = "NET[:KEY=VALUE,...]", .list = &values.networks,
 			.help = "connect to this CNI network; keys: ip, mac, ifname (repeatable)"},
-		{.name = "share", .argument = "net[,ipc,uts]", .text = &values.share,
+		{.name = "share", .argument = "net[,ipc,uts,pid]", .text = &values.share,
 			.help = "use the pod's own namespaces"},
 		{.name = "publish", .letter = 'p', .argument = "SPEC", .list = &values.publish,
 			.help = "record a port to publish (repeatable)"},

@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * podctl create: checks the options, makes the pod's directory and writes pod.json, the only
- * record that podctl writes. Nothing is left when any of it fails.
+ * podctl create: makes a pod, or with --rootfs or --bundle a container in one. Nothing is left when
+ * any of it fails.
  */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cni.h"
-#include "file.h"
-#include "hierarchy.h"
+#include "quantity.h"
 #include "record.h"
 #include "text.h"
 
+#include "make.h"
 #include "options.h"
+#include "pod.h"
 #include "verbs.h"
 
 struct create_options {
 	const char *net;
 	const char *cidr;
 	const char *format;
+	const char *shm_size;
 	uint32_t mtu;
 	bool host_loopback;
 	bool no_ipv6;
@@ -88,6 +89,15 @@ static int set_maps(struct pod_spec *spec, const struct create_options *options,
 	return r;
 }
 
+static int set_shm_size(struct pod_spec *spec, const char *text, struct err *err)
+{
+	if (!text)
+		return 0;
+	if (quantity_parse_bytes(text, &spec->shm_size) < 0 || spec->shm_size == 0)
+		return err_set(err, -EINVAL, "--shm-size must be a size like 64m, not \"%s\"", text);
+	return 0;
+}
+
 static int set_labels(struct pod_spec *spec, char *const *labels, struct err *err)
 {
 	for (size_t i = 0; labels && labels[i]; i++) {
@@ -116,93 +126,9 @@ static int apply_options(struct pod_spec *spec, const struct create_options *opt
 	r = set_network(spec, options, err);
 	if (r == 0)
 		r = set_maps(spec, options, err);
+	if (r == 0)
+		r = set_shm_size(spec, options->shm_size, err);
 	return r < 0 ? r : set_labels(spec, options->labels, err);
-}
-
-/* A directory that the caller named gets a warning when it cannot be used; one of the usual ones
- * that this machine does not have goes without saying. */
-static void warn_of_untrusted(const char *variable)
-{
-	autostrv named = NULL;
-	autostrv trusted = NULL;
-	autostrv problems = NULL;
-
-	if (!variable || strv_split(variable, ':', &named) < 0)
-		return;
-	if (cni_trusted_dirs(named, &trusted, &problems) < 0)
-		return;
-	for (size_t i = 0; problems && problems[i]; i++)
-		ctl_warning("CNI_PATH: %s", problems[i]);
-}
-
-static int keep_trusted_dirs(struct pod_spec *spec, struct err *err)
-{
-	autostrv trusted = NULL;
-	autostrv problems = NULL;
-	int r;
-
-	r = cni_trusted_dirs(spec->cni_plugin_dirs, &trusted, &problems);
-	if (r < 0)
-		return err_set(err, r, "checking the directories of CNI plugins: %s", strerror(-r));
-	warn_of_untrusted(getenv("CNI_PATH"));
-	strv_free(spec->cni_plugin_dirs);
-	spec->cni_plugin_dirs = take_ptr(trusted);
-	return 0;
-}
-
-/* The record as text, read once more the way that podd will read it: its size has a limit. */
-static int record_text(const struct pod_spec *spec, char **ret, size_t *ret_length, struct err *err)
-{
-	autoptr(json) document = pod_spec_to_json(spec);
-	autoptr(json) again = NULL;
-	autofree char *text = NULL;
-	size_t length;
-	int r;
-
-	r = json_write(document, true, &text, &length);
-	if (r < 0)
-		return err_set(err, r, "writing %s: %s", RECORD_POD, strerror(-r));
-	r = json_parse(RECORD_POD, text, length, &again, err);
-	if (r < 0)
-		return err_wrap(err, r, "the pod's labels are too long");
-	*ret = take_ptr(text);
-	*ret_length = length;
-	return 0;
-}
-
-/* The tree of records has room for pods in pods; the supervisor does not connect them yet. */
-static int refuse_nested(const char *path, struct err *err)
-{
-	int r = name_check_path(path, err);
-
-	if (r == 0 && name_depth(path) > 1)
-		return err_set(err, -EOPNOTSUPP,
-			"pod '%s': this version makes no pod inside another; give it a name without '/'",
-			path);
-	return r;
-}
-
-static int make_pod(const struct ctl *ctl, const struct pod_spec *spec, struct err *err)
-{
-	autofree char *text = NULL;
-	autoclose int rootfd = -1;
-	autoclose int podfd = -1;
-	size_t length = 0;
-	int r;
-
-	r = record_text(spec, &text, &length, err);
-	if (r == 0)
-		r = hierarchy_open_root(ctl->root, true, &rootfd, err);
-	if (r == 0)
-		r = refuse_nested(spec->path, err);
-	if (r == 0)
-		r = hierarchy_make_pod(rootfd, spec->path, &podfd, err);
-	if (r < 0)
-		return r;
-	r = file_write(podfd, RECORD_POD, text, length, 0600, err);
-	if (r < 0)
-		hierarchy_remove_pod(rootfd, spec->path, NULL);
-	return r;
 }
 
 static int create_pod(const struct ctl *ctl, const char *path, const struct create_options *options)
@@ -227,11 +153,131 @@ static int create_pod(const struct ctl *ctl, const char *path, const struct crea
 	if (r == 0)
 		r = text_copy(spec.path, sizeof(spec.path), path);
 	if (r == 0)
-		r = keep_trusted_dirs(&spec, &err);
-	if (r == 0)
-		r = make_pod(ctl, &spec, &err);
+		r = pod_make(ctl, &spec, &err);
 	ctl_report_add(&report, path, r, &err, CTL_FAILED);
 	pod_spec_done(&spec);
+	return ctl_report_end(&report);
+}
+
+static int parse_pod(struct create_options *values, int argc, char **argv)
+{
+	/* For --help: with one of the last two, it is create_container() that parses. */
+	const char *of_container = NULL;
+	const struct option options[] = {
+		{.name = "net", .argument = "slirp|none|host", .text = &values->net,
+			.help = "the pod's way out (default: slirp)"},
+		{.name = "host-loopback", .flag = &values->host_loopback,
+			.help = "let the gateway's address reach the host's loopback"},
+		{.name = "mtu", .argument = "N", .number = &values->mtu, .min = POD_MTU_MIN,
+			.max = POD_MTU_MAX, .help = "of the pod's interface (default: 65520)"},
+		{.name = "cidr", .argument = "A.B.C.D/N", .text = &values->cidr,
+			.help = "the pod's IPv4 network (default: 10.0.2.0/24)"},
+		{.name = "no-ipv6", .flag = &values->no_ipv6, .help = "IPv4 only"},
+		{.name = "uidmap", .argument = "CONTAINER:HOST:SIZE", .list = &values->uidmap,
+			.help = "map these user ids (repeatable; default: all of /etc/subuid)"},
+		{.name = "gidmap", .argument = "CONTAINER:HOST:SIZE", .list = &values->gidmap,
+			.help = "map these group ids (repeatable)"},
+		{.name = "shm-size", .argument = "SIZE", .text = &values->shm_size,
+			.help = "of the /dev/shm that its containers share (default: 64m)"},
+		{.name = "label", .letter = 'l', .argument = "KEY=VALUE", .list = &values->labels,
+			.help = "attach a label (repeatable)"},
+		{.name = "rootfs", .argument = "DIR[:O]", .text = &of_container,
+			.help = "make a container; its options are those of 'podctl run'"},
+		{.name = "bundle", .argument = "DIR", .text = &of_container,
+			.help = "the same"},
+		OPTION_FORMAT(&values->format), {}};
+	size_t n;
+
+	return options_parse(&verb_create, options, argc, argv, &n);
+}
+
+/* ---- a container ---- */
+
+static const struct ctl_verb verb_create_container = {
+	.name = "create",
+	.operands = "[CONTAINER] [COMMAND [ARGUMENT...]]",
+	.operands_max = SIZE_MAX,
+	.command_follows = true,
+	.summary = "Make a container in a pod, and print its path",
+	.details = "CONTAINER is its path (POD/NAME), unless --name says it: then the command begins\n"
+		   "there. A pod that is not there is made, and removed with its last container.\n"
+		   "Nothing is started.",
+	.example = "podctl create net0/web --rootfs /srv/debian -- nginx -g 'daemon off;'",
+};
+
+/* The options are those of one or the other; which, must be known before they are parsed. */
+static bool wants_container(int argc, char *const *argv)
+{
+	static const char *const names[] = {"--rootfs", "--bundle"};
+
+	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		size_t length = strcspn(argv[i], "=");
+
+		for (size_t j = 0; j < sizeof(names) / sizeof(names[0]); j++)
+			if (length == strlen(names[j]) && strncmp(argv[i], names[j], length) == 0)
+				return true;
+	}
+	return false;
+}
+
+static int make_in_place(const struct ctl *ctl, const struct container_options *values,
+	char *const *command, const struct pod_place *place, struct err *err)
+{
+	bool made_pod = false;
+	int r;
+
+	r = pod_provide(ctl, place, &made_pod, err);
+	if (r == 0)
+		r = make_container(ctl, place->pod, place->name, values, command, err);
+	if (r < 0 && made_pod)
+		pod_take_back(ctl, place->pod);
+	return r;
+}
+
+static int parse_container(struct container_options *values, const char **format, int argc,
+	char **argv, size_t *ret_operands)
+{
+	const struct option own[] = {OPTION_FORMAT(format), {}};
+	struct option options[CONTAINER_OPTIONS_MAX + sizeof(own) / sizeof(own[0])];
+	size_t n = 0;
+
+	container_options_table(values, options, &n);
+	for (size_t i = 0; i < n; i++)
+		options[i].stands_for_operand =
+			strcmp(options[i].name, "name") == 0 || strcmp(options[i].name, "pod") == 0;
+	memcpy(options + n, own, sizeof(own));
+	return options_parse(&verb_create_container, options, argc, argv, ret_operands);
+}
+
+static int create_container(const struct ctl *ctl, int argc, char **argv)
+{
+	autoptr(container_options) values = NULL;
+	struct container_request request;
+	struct ctl_report report;
+	struct pod_place place;
+	const char *format = NULL;
+	struct err err = {};
+	bool has_operand, json;
+	size_t n = 0;
+	int status;
+	int r;
+
+	r = container_options_new(&values);
+	if (r < 0)
+		return ctl_fail(r, &err);
+	status = parse_container(values, &format, argc, argv, &n);
+	if (status >= 0)
+		return status;
+	if (ctl_format_is_json(format, &json) < 0)
+		return ctl_usage_error(&verb_create, "--format must be json or table");
+	request = container_options_request(values);
+	has_operand = n > 0 && !request.name && !request.pod;
+	r = pod_place(has_operand ? argv[0] : request.name, request.pod, &place, &err);
+	if (r < 0)
+		return ctl_fail(r, &err);
+	ctl_report_begin(&report, json);
+	r = make_in_place(ctl, values, argv + has_operand, &place, &err);
+	ctl_report_add(&report, place.path, r, &err, CTL_FAILED);
 	return ctl_report_end(&report);
 }
 
@@ -239,26 +285,11 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 {
 	cleanup(create_options_done)
 	struct create_options values = {.mtu = POD_MTU_DEFAULT};
-	const struct option options[] = {
-		{.name = "net", .argument = "slirp|none|host", .text = &values.net,
-			.help = "the pod's way out (default: slirp)"},
-		{.name = "host-loopback", .flag = &values.host_loopback,
-			.help = "let the gateway's address reach the host's loopback"},
-		{.name = "mtu", .argument = "N", .number = &values.mtu, .min = POD_MTU_MIN,
-			.max = POD_MTU_MAX, .help = "of the pod's interface (default: 65520)"},
-		{.name = "cidr", .argument = "A.B.C.D/N", .text = &values.cidr,
-			.help = "the pod's IPv4 network (default: 10.0.2.0/24)"},
-		{.name = "no-ipv6", .flag = &values.no_ipv6, .help = "IPv4 only"},
-		{.name = "uidmap", .argument = "CONTAINER:HOST:SIZE", .list = &values.uidmap,
-			.help = "map these user ids (repeatable; default: all of /etc/subuid)"},
-		{.name = "gidmap", .argument = "CONTAINER:HOST:SIZE", .list = &values.gidmap,
-			.help = "map these group ids (repeatable)"},
-		{.name = "label", .letter = 'l', .argument = "KEY=VALUE", .list = &values.labels,
-			.help = "attach a label (repeatable)"},
-		OPTION_FORMAT(&values.format), {}};
-	size_t n;
-	int status = options_parse(&verb_create, options, argc, argv, &n);
+	int status;
 
+	if (wants_container(argc, argv))
+		return create_container(ctl, argc, argv);
+	status = parse_pod(&values, argc, argv);
 	return status >= 0 ? status : create_pod(ctl, argv[0], &values);
 }
 
@@ -267,10 +298,11 @@ const struct ctl_verb verb_create = {
 	.operands = "POD",
 	.operands_min = 1,
 	.operands_max = 1,
-	.summary = "Create a pod and print its path",
+	.summary = "Create a pod, or a container in one, and print its path",
 	.details = "POD is a name without '/': this version makes no pod inside another one. The\n"
 		   "pod is not started. CNI configurations and plugins are looked up in the\n"
-		   "directories that $XDG_CONFIG_HOME and $CNI_PATH name now.",
+		   "directories that $XDG_CONFIG_HOME and $CNI_PATH name now. With --rootfs or\n"
+		   "--bundle a container is made (see podctl create --rootfs DIR --help).",
 	.example = "podctl create --label team=red net0",
 	.run = run,
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "container.h"
 #include "hierarchy.h"
 #include "text.h"
 
@@ -146,8 +147,53 @@ static int add_error(struct json *object, int childfd, struct err *err)
 	return r == -ENOENT ? 0 : r;
 }
 
-static int inspect_container(int podfd, const char *pod, const char *name, struct json *array,
-	struct err *err)
+/* Where its files are: those that are not in the records. */
+static void set_paths(struct json *object, const struct container_spec *spec, const char *root,
+	const char *pod, const char *name)
+{
+	autofree char *dir = hierarchy_pod_dir(root, pod);
+	autofree char *child = dir ? text_format("%s/children/%s", dir, name) : NULL;
+	autofree char *config = child ? text_format("%s/" CONTAINER_BUNDLE "/config.json", child) : NULL;
+	autofree char *log = child ? text_format("%s/" CONTAINER_LOG, child) : NULL;
+
+	json_set(object, "config", json_new_string(config));
+	if (spec->log == LOG_K8S_FILE || spec->log == LOG_JSON_FILE)
+		json_set(object, "log", json_new_string(spec->log_path ? spec->log_path : log));
+	else
+		json_set(object, "log", json_new_null());
+}
+
+/* The records of a container that podctl made. */
+static int add_made(struct json *object, const char *root, const char *pod, const char *name,
+	int childfd, struct err *err)
+{
+	struct container_spec spec;
+	struct container_state state;
+	struct container_exit end;
+	int r;
+
+	r = container_spec_load(childfd, &spec, err);
+	if (r < 0)
+		return r;
+	json_set(object, "spec", container_spec_to_json(&spec));
+	set_paths(object, &spec, root, pod, name);
+	container_spec_done(&spec);
+	r = container_state_load(childfd, &state, err);
+	if (r < 0)
+		return r;
+	json_set(object, "state",
+		state.phase == CONTAINER_CREATED ? json_new_null()
+						 : container_state_to_json(&state));
+	container_state_done(&state);
+	r = container_exit_load(childfd, &end, err);
+	json_set(object, "exit", r == 0 ? container_exit_to_json(&end) : json_new_null());
+	if (r == 0)
+		container_exit_done(&end);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int inspect_container(const struct ctl *ctl, int podfd, const char *pod, const char *name,
+	struct json *array, struct err *err)
 {
 	autoptr(json) object = json_new_object();
 	autoclose int childfd = -1;
@@ -162,6 +208,8 @@ static int inspect_container(int podfd, const char *pod, const char *name, struc
 	json_set_string(object, "phase", entry.status);
 	entry_done(&entry);
 	r = hierarchy_open_child(podfd, name, false, &childfd, err);
+	if (r == 0 && container_is_made(childfd))
+		r = add_made(object, ctl->root, pod, name, childfd, err);
 	if (r == 0)
 		r = add_attachment(object, childfd, err);
 	if (r == 0)
@@ -186,7 +234,7 @@ static int inspect(const struct ctl *ctl, const char *path, struct json *array, 
 	name_split(path, parent, leaf);
 	r = ctl_open_pod(ctl, parent, &podfd, err);
 	if (r == 0)
-		r = inspect_container(podfd, parent, leaf, array, err);
+		r = inspect_container(ctl, podfd, parent, leaf, array, err);
 	return r == -ENOENT ? err_set(err, r, "there is no pod or container '%s'", path) : r;
 }
 

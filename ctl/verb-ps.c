@@ -25,6 +25,7 @@
 #define ADDRESSES_WIDTH 40
 
 struct ps_options {
+	bool all;
 	bool quiet;
 	bool no_trunc;
 	bool tree;
@@ -65,7 +66,8 @@ static int listing_add(struct listing *listing, struct entry *entry)
 
 /* ---- filters: values of one key are alternatives, different keys must all match ---- */
 
-static const char *const filter_keys[] = {"name", "status", "kind", "label"};
+static const char *const filter_keys[] = {
+	"name", "status", "kind", "label", "id", "pod", "exited", "health"};
 
 static const char *filter_value(const char *filter, const char *key)
 {
@@ -84,13 +86,13 @@ static int check_filters(char *const *filters)
 			known |= filter_value(filters[i], filter_keys[j]) != NULL;
 		if (!known)
 			return ctl_usage_error(&verb_ps,
-				"--filter must be name=, status=, kind= or label=..., not \"%s\"",
+				"--filter must be name=, id=, pod=, status=, exited=, health=, kind= or "
+				"label=..., not \"%s\"",
 				filters[i]);
 	}
 	return -1;
 }
 
-/* @labels are the entry's own, or those of the pod that a container is in. */
 static bool label_matches(const struct json *labels, const char *value)
 {
 	const char *separator = strchr(value, '=');
@@ -106,16 +108,55 @@ static bool label_matches(const struct json *labels, const char *value)
 	return false;
 }
 
+/* The OCI id of what has that path; podman takes the beginning of one. */
+static bool id_matches(const struct entry *entry, const char *value)
+{
+	char id[NAME_PATH_SIZE];
+
+	name_path_to_id(entry->path, id);
+	return text_starts_with(id, value);
+}
+
+/* The pod itself, and the containers in it. */
+static bool pod_matches(const struct entry *entry, const char *value)
+{
+	char parent[NAME_PATH_SIZE];
+	char leaf[NAME_COMPONENT_MAX + 1];
+
+	if (entry->is_pod)
+		return strcmp(entry->path, value) == 0;
+	name_split(entry->path, parent, leaf);
+	return strcmp(parent, value) == 0;
+}
+
+static bool exit_matches(const struct entry *entry, const char *value)
+{
+	uint32_t code;
+
+	return entry->is_made && entry->exit_code >= 0 &&
+	       text_to_uint32(value, 0, UINT8_MAX, &code) == 0 &&
+	       code == (uint32_t)entry->exit_code;
+}
+
+/* @labels are those of the pod, which a container has beside its own. */
 static bool value_matches(const struct entry *entry, const struct json *labels, const char *key,
 	const char *value)
 {
 	if (strcmp(key, "name") == 0)
 		return strstr(entry->path, value) != NULL;
+	if (strcmp(key, "id") == 0)
+		return id_matches(entry, value);
+	if (strcmp(key, "pod") == 0)
+		return pod_matches(entry, value);
+	if (strcmp(key, "exited") == 0)
+		return exit_matches(entry, value);
+	if (strcmp(key, "health") == 0)
+		return entry->is_made && strcmp(entry->health, value) == 0;
 	if (strcmp(key, "status") == 0)
 		return strcmp(entry->status, value) == 0;
 	if (strcmp(key, "kind") == 0)
 		return strcmp(entry->is_pod ? "pod" : "container", value) == 0;
-	return label_matches(labels, value);
+	return label_matches(labels, value) || label_matches(entry->labels, value);
 }
 
 static bool key_matches(const struct entry *entry, const struct json *labels, char *const *filters,
@@ -133,8 +174,22 @@ static bool key_matches(const struct entry *entry, const struct json *labels, ch
 	return !given;
 }
 
-static bool is_listed(const struct entry *entry, const struct json *labels, char *const *filters)
+/* As podman: who asks for what does not run need not say --all. */
+static bool wants_all(char *const *filters)
 {
+	for (size_t i = 0; filters && filters[i]; i++)
+		if (filter_value(filters[i], "status") || filter_value(filters[i], "exited"))
+			return true;
+	return false;
+}
+
+static bool is_listed(const struct entry *entry, const struct json *labels,
+	const struct ps_options *options)
+{
+	char *const *filters = options->filters;
+
+	if (!options->all && entry->is_made && !entry->is_running && strcmp(entry->status, "invalid") != 0)
+		return false;
 	for (size_t i = 0; filters && i < sizeof(filter_keys) / sizeof(filter_keys[0]); i++)
 		if (!key_matches(entry, labels, filters, filter_keys[i]))
 			return false;
@@ -144,7 +199,7 @@ static bool is_listed(const struct entry *entry, const struct json *labels, char
 /* ---- collecting ---- */
 
 static int add_containers(struct listing *listing, int podfd, const struct entry *pod,
-	char *const *filters, struct err *err)
+	const struct ps_options *options, struct err *err)
 {
 	/* The listing may move while it grows; the pod's own entry is a copy of the caller's. */
 	autostrv names = NULL;
@@ -162,7 +217,7 @@ static int add_containers(struct listing *listing, int podfd, const struct entry
 		}
 		if (r < 0)
 			return r;
-		if (!is_listed(&entry, pod->labels, filters))
+		if (!is_listed(&entry, pod->labels, options))
 			entry_done(&entry);
 		else
 			r = listing_add(listing, &entry);
@@ -171,7 +226,7 @@ static int add_containers(struct listing *listing, int podfd, const struct entry
 }
 
 static int add_pod(const struct ctl *ctl, const char *path, struct listing *listing,
-	char *const *filters, struct err *err)
+	const struct ps_options *options, struct err *err)
 {
 	cleanup(entry_done) struct entry pod = {};
 	struct listing containers = {};
@@ -184,8 +239,8 @@ static int add_pod(const struct ctl *ctl, const char *path, struct listing *list
 		return 0;
 	r = r < 0 ? entry_pod_unreadable(path, &why, &pod) : entry_pod(podfd, path, &pod);
 	if (r == 0 && podfd >= 0)
-		r = add_containers(&containers, podfd, &pod, filters, err);
-	if (r == 0 && is_listed(&pod, pod.labels, filters)) {
+		r = add_containers(&containers, podfd, &pod, options, err);
+	if (r == 0 && is_listed(&pod, pod.labels, options)) {
 		r = listing_add(listing, &pod);
 		pod = (struct entry){};
 	}
@@ -239,9 +294,10 @@ static int add_row(struct table *table, const struct entry *entry, const char *l
 	const struct ps_options *options)
 {
 	char created[64], addresses[TABLE_CELL_MAX], networks[TABLE_CELL_MAX], pid[16] = "-";
+	char state[ENTRY_STATUS_SIZE];
 	const char *slash = strrchr(entry->path, '/');
 	const char *cells[] = {options->tree && slash ? slash + 1 : entry->path,
-		entry->is_pod ? "pod" : "container", entry->status,
+		entry->is_pod ? "pod" : "container", entry_status(entry, state),
 		age(entry->created, created, sizeof(created)),
 		join(entry->addresses, addresses,
 			options->no_trunc ? sizeof(addresses) : ADDRESSES_WIDTH),
@@ -330,7 +386,7 @@ static int list(const struct ctl *ctl, const struct ps_options *options, bool js
 
 	r = lifecycle_all(ctl, false, &paths, &err);
 	for (size_t i = 0; r == 0 && paths[i]; i++)
-		r = add_pod(ctl, paths[i], &listing, options->filters, &err);
+		r = add_pod(ctl, paths[i], &listing, options, &err);
 	return r < 0 ? ctl_fail(r, &err) : print_listing(&listing, options, json);
 }
 
@@ -338,9 +394,11 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 {
 	struct ps_options values = {};
 	const struct option options[] = {
+		{.name = "all", .letter = 'a', .flag = &values.all,
+			.help = "also containers that do not run"},
 		{.name = "quiet", .letter = 'q', .flag = &values.quiet, .help = "paths only"},
 		{.name = "filter", .letter = 'f', .argument = "KEY=VALUE", .list = &values.filters,
-			.help = "name=PART, status=, kind=pod|container, label=KEY[=VALUE]"},
+			.help = "name=PART, id=, pod=, status=, exited=CODE, health=, kind=, label="},
 		{.name = "tree", .flag = &values.tree, .help = "draw what is in what"},
 		{.name = "no-trunc", .flag = &values.no_trunc, .help = "do not cut addresses"},
 		OPTION_FORMAT(&values.format), {}};
@@ -352,6 +410,7 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 		status = check_filters(values.filters);
 	if (status < 0 && ctl_format_is_json(values.format, &json) < 0)
 		status = ctl_usage_error(&verb_ps, "--format must be json or table");
+	values.all |= wants_all(values.filters);
 	if (status < 0)
 		status = list(ctl, &values, json);
 	strv_free(values.filters);
@@ -362,8 +421,9 @@ const struct ctl_verb verb_ps = {
 	.name = "ps",
 	.operands = "",
 	.summary = "List pods and the containers in them",
-	.details = "Several --filter of one key are alternatives; different keys must all match. A\n"
-		   "container has the labels of its pod.",
+	.details = "Pods, and the containers in them that run; with --all every container. Several --filter\n"
+		   "of one key are alternatives; different keys must all match. A container has the\n"
+		   "labels of its pod beside its own.",
 	.example = "podctl ps --filter status=running --format json",
 	.run = run,
 };

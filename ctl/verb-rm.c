@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * podctl rm: removes the records of pods that do not run, and what a failed attachment left of a
- * container.
+ * podctl rm: removes containers and pods that do not run, and what a failed attachment left of a
+ * container that another program made.
  */
 
 #include <fcntl.h>
@@ -16,7 +16,10 @@
 #include "text.h"
 
 #include "lifecycle.h"
+#include "make.h"
 #include "options.h"
+#include "pod.h"
+#include "stop.h"
 #include "verbs.h"
 
 /* How long a hook may go on with the container. */
@@ -81,16 +84,48 @@ static int remove_container(const struct ctl *ctl, const char *path, bool force,
 	return r;
 }
 
+/* The containers that podctl made in a pod that does not run. With the last one, a pod that was made
+ * for it goes as well. */
+static int remove_containers(const struct ctl *ctl, const char *path, struct err *err)
+{
+	cleanup(pod_running_done) struct pod_running pod = POD_RUNNING_NONE;
+	autostrv names = NULL;
+	int r;
+
+	r = pod_open(ctl, path, &pod, err);
+	/* What is wrong with the pod is said by who removes it; what runs must stay. */
+	if (r < 0 || proc_alive(&pod.state.outer) || proc_alive(&pod.state.podd))
+		return 0;
+	r = target_containers(pod.podfd, &names, err);
+	for (size_t i = 0; r == 0 && names[i]; i++) {
+		r = make_remove(ctl, path, names[i], err);
+		r = r == -ENOENT ? 0 : r;
+	}
+	return r;
+}
+
+static bool pod_exists(const struct ctl *ctl, const char *path)
+{
+	autoclose int podfd = -1;
+
+	return ctl_open_pod(ctl, path, &podfd, NULL) == 0;
+}
+
 static int remove_pod(const struct ctl *ctl, const char *path, const struct rm_options *options,
 	struct err *err)
 {
+	bool existed = pod_exists(ctl, path);
 	int r = 0;
 
 	if (options->force)
-		r = lifecycle_stop(ctl, path, options->seconds, err);
+		r = lifecycle_stop(ctl, path,
+			options->seconds == STOP_DEFAULT ? LIFECYCLE_STOP_SECONDS
+							 : options->seconds, err);
+	if (r == 0)
+		r = remove_containers(ctl, path, err);
 	if (r == 0)
 		r = lifecycle_remove(ctl, path, err);
-	return r;
+	return r == -ENOENT && existed ? 0 : r;
 }
 
 /* With force, the pods inside go first. */
@@ -106,12 +141,40 @@ static int remove_nested(const struct ctl *ctl, const char *path, const struct r
 	return r;
 }
 
-/* A path with several names may be a pod or a container; pods are tried first. */
+static int remove_made(const struct ctl *ctl, const struct target *target,
+	const struct rm_options *options, struct err *err)
+{
+	int r = 0;
+
+	if (options->force)
+		r = stop_container(ctl, target, options->seconds, err);
+	if (r == 0 || r == -ENOENT)
+		r = make_remove(ctl, target->pod, target->name, err);
+	/* Its end has removed it (--rm). */
+	return r == -ENOENT && options->force ? 0 : r;
+}
+
+/* A container that podctl made. Return: 0; 1 when it is none; -errno. */
+static int try_to_remove_made(const struct ctl *ctl, const char *path,
+	const struct rm_options *options, struct err *err)
+{
+	cleanup(target_done) struct target target = {.podfd = -1, .childfd = -1};
+	struct err reason = {};
+
+	if (target_open(ctl, path, TARGET_ANY, &target, &reason) < 0 || target.is_pod)
+		return 1;
+	return remove_made(ctl, &target, options, err);
+}
+
+/* A path with several names may be a pod or a container. */
 static int remove_path(const struct ctl *ctl, const char *path, const struct rm_options *options,
 	struct err *err)
 {
 	int r;
 
+	r = try_to_remove_made(ctl, path, options, err);
+	if (r <= 0)
+		return r;
 	r = name_check_path(path, err);
 	if (r == 0 && options->force)
 		r = remove_nested(ctl, path, options, err);
@@ -142,7 +205,7 @@ static int remove_all(const struct ctl *ctl, char *const *paths, const struct rm
 
 static int run(const struct ctl *ctl, int argc, char **argv)
 {
-	struct rm_options values = {.seconds = LIFECYCLE_STOP_SECONDS};
+	struct rm_options values = {.seconds = STOP_DEFAULT};
 	const char *format = NULL;
 	bool all = false;
 	const struct option options[] = {
@@ -150,7 +213,7 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 			.help = "stop what runs, and remove the pods inside as well"},
 		{.name = "time", .letter = 't', .argument = "SECONDS", .number = &values.seconds,
 			.max = LIFECYCLE_STOP_SECONDS_MAX,
-			.help = "as in podctl stop, with --force (default: 10)"},
+			.help = "as in podctl stop, with --force"},
 		{.name = "all", .letter = 'a', .flag = &all, .help = "remove every pod"},
 		OPTION_FORMAT(&format), {}};
 	autostrv paths = NULL;
@@ -174,12 +237,12 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 
 const struct ctl_verb verb_rm = {
 	.name = "rm",
-	.operands = "POD...",
+	.operands = "POD|CONTAINER...",
 	.operands_max = SIZE_MAX,
-	.summary = "Remove pods that do not run",
-	.details = "POD may also name a container (POD/NAME) that is not attached: what a failed\n"
-		   "attachment left is removed; with --force also the record of one that has ended\n"
-		   "and could not be detached. The exit status is 1 when there is no such pod.",
+	.summary = "Remove containers, or pods with their containers, that do not run",
+	.details = "Of a container that its runtime attached by the hook, what a failed attachment left\n"
+		   "is removed; with --force also the record of one that has ended and could not be\n"
+		   "detached. The exit status is 1 when there is no such pod or container.",
 	.example = "podctl rm -f net0",
 	.run = run,
 };

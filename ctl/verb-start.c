@@ -1,43 +1,106 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* podctl start: starts the supervisor of each pod and waits until the pod is ready. */
+/*
+ * podctl start: starts pods, with the containers in them, and containers. A pod is ready when its
+ * supervisor says so, a container when the runtime has started its command.
+ */
 
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "attach.h"
 #include "lifecycle.h"
 #include "options.h"
+#include "start.h"
 #include "verbs.h"
+
+struct start_options {
+	bool attach;
+	bool interactive;
+	struct attach joined;
+	const char *format;
+};
+
+static int start_target(const struct ctl *ctl, const struct target *target, uint64_t order,
+	struct err *err)
+{
+	int r;
+
+	if (!target->is_pod)
+		return start_container(ctl, target, order, err);
+	r = lifecycle_start(ctl, target->path, err);
+	return r < 0 ? r : start_pod_containers(ctl, target->path, order, err);
+}
+
+static int start_all(const struct ctl *ctl, char *const *names, bool json)
+{
+	uint64_t order = start_order();
+	struct ctl_report report;
+
+	ctl_report_begin(&report, json);
+	for (size_t i = 0; names[i]; i++) {
+		struct target target = {.podfd = -1, .childfd = -1};
+		struct err err = {};
+		int r = target_open(ctl, names[i], TARGET_ANY, &target, &err);
+
+		if (r == 0)
+			r = start_target(ctl, &target, order, &err);
+		ctl_report_add(&report, r < 0 ? names[i] : target.path, r, &err, CTL_FAILED);
+		target_done(&target);
+	}
+	return ctl_report_end(&report);
+}
+
+static int start_attached(const struct ctl *ctl, const char *name,
+	const struct start_options *options)
+{
+	cleanup(target_done) struct target target = {.podfd = -1, .childfd = -1};
+	struct err err = {};
+	int r;
+
+	r = target_open(ctl, name, TARGET_CONTAINER, &target, &err);
+	return r < 0 ? ctl_fail(r, &err) : attach_and_start(ctl, &target, &options->joined);
+}
 
 static int run(const struct ctl *ctl, int argc, char **argv)
 {
-	const char *format = NULL;
-	const struct option options[] = {OPTION_FORMAT(&format), {}};
-	struct ctl_report report;
+	struct start_options values = {.joined.sig_proxy = true};
+	const struct option options[] = {
+		{.name = "attach", .letter = 'a', .flag = &values.attach,
+			.help = "stay with the container: its output, and its exit status"},
+		{.name = "interactive", .letter = 'i', .flag = &values.interactive,
+			.help = "pass the standard input on, too"},
+		{.name = "detach-keys", .argument = "KEYS", .text = &values.joined.detach_keys,
+			.help = "keys that let go of it (default: ctrl-p,ctrl-q)"},
+		{.name = "sig-proxy", .flag = &values.joined.sig_proxy,
+			.help = "pass signals on (default: true, but not in a terminal)"},
+		OPTION_FORMAT(&values.format), {}};
 	bool json;
 	size_t n;
 	int status = options_parse(&verb_start, options, argc, argv, &n);
 
 	if (status >= 0)
 		return status;
-	if (ctl_format_is_json(format, &json) < 0)
+	if (ctl_format_is_json(values.format, &json) < 0)
 		return ctl_usage_error(&verb_start, "--format must be json or table");
-	ctl_report_begin(&report, json);
-	for (size_t i = 0; i < n; i++) {
-		struct err err = {};
-		int r = lifecycle_start(ctl, argv[i], &err);
-
-		ctl_report_add(&report, argv[i], r, &err, CTL_FAILED);
-	}
-	return ctl_report_end(&report);
+	if (!values.attach && !values.interactive)
+		return start_all(ctl, argv, json);
+	if (n > 1)
+		return ctl_usage_error(&verb_start, "only one container can be attached");
+	values.joined.input = values.interactive;
+	return start_attached(ctl, argv[0], &values);
 }
 
 const struct ctl_verb verb_start = {
 	.name = "start",
-	.operands = "POD...",
+	.operands = "POD|CONTAINER...",
 	.operands_min = 1,
 	.operands_max = SIZE_MAX,
-	.summary = "Start pods and print their paths when packets can leave them",
-	.details = "A pod that runs is left alone. One whose supervisor died gets a new one; its\n"
-		   "namespaces, containers and connections are not disturbed.",
+	.summary = "Start pods with their containers, or containers",
+	.details = "Paths are printed when packets can leave the pod, or the command runs. What runs\n"
+		   "is left alone. A pod whose supervisor died gets a new one; its namespaces,\n"
+		   "containers and connections are not disturbed. A container's pod is started first.",
 	.example = "podctl start net0",
 	.run = run,
 };

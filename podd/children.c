@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "containers.h"
 #include "events.h"
 #include "hierarchy.h"
 #include "pod.h"
@@ -46,6 +47,7 @@ struct child {
 	bool detaching;
 	bool announced;          /* as attached */
 	bool waiting;            /* for its turn to run the hook */
+	bool left_to_shim;       /* ended, and its shim's runtime will detach it */
 	unsigned tries;
 };
 
@@ -86,6 +88,7 @@ static void forget(struct child *child)
 	children->n--;
 	child_free(child);
 	pod_stop_continue(children->pod);
+	pod_consider_end(children->pod);
 }
 
 void children_free(struct children *children)
@@ -227,7 +230,20 @@ static void detach(struct child *child)
 	child->detaching = true;
 	child->exit = sd_event_source_disable_unref(child->exit);
 	events_send(child->owner->pod, "exited", child->name);
-	try_detach(child);
+	child->left_to_shim = containers_has_shim(child->owner->pod->containers, child->name);
+	if (!child->left_to_shim)
+		try_detach(child);
+}
+
+void children_shim_ended(struct children *children, const char *name)
+{
+	for (struct child *child = children->first, *next; child; child = next) {
+		next = child->next;
+		if (!child->left_to_shim || strcmp(child->name, name) != 0)
+			continue;
+		child->left_to_shim = false;
+		try_detach(child);
+	}
 }
 
 static int on_init_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -331,7 +347,7 @@ void children_detached(struct children *children, const char *name, const char *
 	struct child *child = find(children, name, generation);
 
 	/* While our own hook runs, its end is what counts. */
-	if (!child || child->detaching)
+	if (!child || (child->detaching && !child->left_to_shim))
 		return;
 	events_send(children->pod, "detached", name);
 	forget(child);
@@ -348,6 +364,9 @@ void children_signal(struct children *children, int signal)
 		/* What is still being made has no program yet that could end by itself. */
 		bool has_program = child->phase == ATTACHMENT_ATTACHED;
 
+		if (signal != SIGKILL &&
+			containers_has_shim(children->pod->containers, child->name))
+			continue;
 		if (!child->detaching)
 			proc_signal(child->pidfd, has_program ? signal : SIGKILL);
 	}

@@ -29,10 +29,14 @@ int children_attach(struct children *children, const char *name, const char *gen
 /* The record of that generation is gone: stops watching. */
 void children_detached(struct children *children, const char *name, const char *generation);
 
+/* The shim of the container of that name has ended: what its runtime did not detach is detached. */
+void children_shim_ended(struct children *children, const char *name);
+
 /* How many are watched or still being detached. */
 unsigned children_count(const struct children *children);
 
-/* Sends a signal to each container's first process; SIGKILL to those that are still being made. */
+/* Sends a signal to each container's first process; SIGKILL to those that are still being made. Those
+ * that have a shim are left to it, but for SIGKILL. */
 void children_signal(struct children *children, int signal);
 
 /* [{"name", "id", "generation", "pid", "phase"}, ...] */

@@ -22,10 +22,18 @@ struct json *events_new(const struct pod *pod, const char *type, const char *chi
 
 void events_send(struct pod *pod, const char *type, const char *child)
 {
+	events_send_with(pod, type, child, NULL);
+}
+
+void events_send_with(struct pod *pod, const char *type, const char *child,
+	const struct json *attributes)
+{
 	autoptr(json) event = NULL;
 
 	if (!pod->server)
 		return;
 	event = events_new(pod, type, child);
+	if (json_length(attributes) > 0)
+		json_set(event, "attributes", json_copy(attributes));
 	server_broadcast(pod->server, event);
 }

@@ -10,6 +10,9 @@ struct pod;
 
 /* Tells every subscriber. @child may be NULL. */
 void events_send(struct pod *pod, const char *type, const char *child);
+/* The same with more about it, which is not taken over; or NULL. */
+void events_send_with(struct pod *pod, const char *type, const char *child,
+	const struct json *attributes);
 
 /* The parameters of one event. */
 struct json *events_new(const struct pod *pod, const char *type, const char *child);

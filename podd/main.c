@@ -18,6 +18,7 @@
 
 #include "children.h"
 #include "cleanup.h"
+#include "containers.h"
 #include "fd.h"
 #include "pod.h"
 #include "server.h"
@@ -118,12 +119,16 @@ static int serve(struct pod *pod, struct err *err)
 	if (r == 0)
 		r = children_new(pod, &pod->children, err);
 	if (r == 0)
+		r = containers_new(pod, &pod->containers, err);
+	if (r == 0)
 		r = pod_start(pod, err);
 	if (r < 0)
 		return r;
 	r = pod_watch(pod, err);
 	if (r == 0)
 		r = server_new(pod, &pod->server, err);
+	if (r == 0)
+		r = containers_load(pod->containers, err);
 	if (r == 0)
 		r = children_load(pod->children, err);
 	if (r < 0)
@@ -154,6 +159,7 @@ static int run(const char *root, const char *path, int ready_fd)
 		close(ready_fd);
 	trim_memory();
 	r = sd_event_loop(pod.event);
+	pod_remove_if_unused(&pod);
 	return r < 0 ? EXIT_FAILED : r;
 }
 

@@ -12,6 +12,7 @@
 
 #include "children.h"
 #include "cleanup.h"
+#include "containers.h"
 #include "events.h"
 #include "io.podd.Pod.h"
 #include "pod.h"
@@ -118,6 +119,38 @@ static void method_detach(struct pod *pod, struct connection *connection,
 	/* First the answer: the last child's end may be the pod's. */
 	connection_reply(connection, json_new_object(), NULL, 0, false);
 	children_detached(pod->children, child, generation);
+}
+
+static void method_report(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	const struct json *attributes = NULL;
+	const char *child = NULL, *type = NULL;
+	struct err err = {};
+	int r;
+
+	r = json_read_string(call->parameters, "child", true, &child, &err);
+	if (r == 0)
+		r = json_read_string(call->parameters, "type", true, &type, &err);
+	if (r == 0)
+		r = json_read_object(call->parameters, "attributes", false, &attributes, &err);
+	if (r == 0)
+		r = name_check_component(child, &err);
+	if (r < 0) {
+		invalid(connection, "child", err.msg);
+		return;
+	}
+	r = containers_look(pod->containers, child, &err);
+	/* One that was removed is told of all the same. */
+	if (r < 0 && r != -ENOENT) {
+		connection_fail(connection, err.msg);
+		return;
+	}
+	if (containers_count(pod->containers) > 0 || text_equal(type, "remove"))
+		pod->had_container = true;
+	connection_reply(connection, json_new_object(), NULL, 0, false);
+	events_send_with(pod, type, child, attributes);
+	pod_consider_end(pod);
 }
 
 static void method_namespaces(struct pod *pod, struct connection *connection,
@@ -240,6 +273,7 @@ static const struct {
 	{VARLINK_INTERFACE ".Children", method_children},
 	{VARLINK_INTERFACE ".Attach", method_attach},
 	{VARLINK_INTERFACE ".Detach", method_detach},
+	{VARLINK_INTERFACE ".Report", method_report},
 	{VARLINK_INTERFACE ".Namespaces", method_namespaces},
 	{VARLINK_INTERFACE ".Stop", method_stop},
 	{VARLINK_INTERFACE ".Events", method_events},

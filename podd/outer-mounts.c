@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -162,7 +163,20 @@ static int setup_resolv(struct err *err)
 	return 0;
 }
 
-int outer_mounts_setup(bool own_resolv, struct err *err)
+/* /dev/shm, which the pod's children share. A host without one has no POSIX shared memory. */
+static int setup_shm(uint64_t size, struct err *err)
+{
+	char options[64];
+
+	if (access("/dev/shm", F_OK) < 0)
+		return 0;
+	snprintf(options, sizeof(options), "mode=1777,size=%" PRIu64, size);
+	if (mount("podd", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) < 0)
+		return err_errno(err, "mounting the pod's own /dev/shm");
+	return 0;
+}
+
+int outer_mounts_setup(bool own_resolv, uint64_t shm_size, struct err *err)
 {
 	int r;
 
@@ -174,5 +188,7 @@ int outer_mounts_setup(bool own_resolv, struct err *err)
 		r = setup_run(err);
 	if (r == 0 && own_resolv)
 		r = setup_resolv(err);
+	if (r == 0)
+		r = setup_shm(shm_size, err);
 	return r;
 }

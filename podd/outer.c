@@ -70,7 +70,7 @@ static int set_up(struct outer *outer, const struct outer_setup *setup, struct e
 	outer->setup = *setup;
 	r = outer_network_setup(setup, &outer->tap, &outer->rules, err);
 	if (r == 0)
-		r = outer_mounts_setup(setup->own_resolv, err);
+		r = outer_mounts_setup(setup->own_resolv, setup->shm_size, err);
 	if (r == 0 && chdir("/") < 0)
 		r = err_errno(err, "going to /");
 	if (r == 0)

@@ -37,6 +37,7 @@ struct outer_request {
 		uint32_t own_net;     /* false: the host's network, nothing to set up */
 		uint32_t ipv6;
 		uint32_t mtu;
+		uint64_t shm_size;    /* bytes of the children's /dev/shm */
 		uint32_t prefix4;
 		uint32_t prefix6;
 		struct in_addr self4;

@@ -177,7 +177,8 @@ int pod_spawn_outer(struct pod *pod, struct err *err)
 		return err_errno(err, "making a pipe");
 	wait = pipe_fds[0];
 	go = pipe_fds[1];
-	pid = clone_child(CLONE_NEWUSER, &pidfd);
+	/* It is the first process of the pod's pid namespace, which containers may share. */
+	pid = clone_child(CLONE_NEWUSER | CLONE_NEWPID, &pidfd);
 	if (pid == 0) {
 		close(go);
 		become_outer(pod, reach.its, reach.listener, wait);

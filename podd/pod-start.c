@@ -23,6 +23,7 @@
 #include <fcntl.h>
 
 #include "cleanup.h"
+#include "container.h"
 #include "events.h"
 #include "fd.h"
 #include "file.h"
@@ -149,6 +150,7 @@ static int set_up_outer(struct pod *pod, struct err *err)
 			.own_net = spec->net != POD_NET_HOST,
 			.ipv6 = spec->ipv6,
 			.mtu = spec->mtu,
+			.shm_size = spec->shm_size,
 			.prefix4 = spec->prefix4,
 			.prefix6 = POD_PREFIX6,
 			.self4 = pod_address4(spec, POD_HOST_SELF),
@@ -277,6 +279,7 @@ int pod_start(struct pod *pod, struct err *err)
 	enum pod_phase phase = pod_state_phase_now(&pod->state);
 	struct proc_id self;
 	struct err local = {};
+	autoclose int runtime = -1;
 	int r;
 
 	r = proc_self(&self);
@@ -293,6 +296,8 @@ int pod_start(struct pod *pod, struct err *err)
 			return err_wrap(err, r, "adopting the running pod '%s'", pod->path);
 	} else {
 		pod_clean(pod, false);
+		/* One that was created before pods had it. */
+		file_make_dir(pod->podfd, CONTAINER_RUNTIME_ROOT, &runtime, NULL);
 		pod_state_done(&pod->state);
 		pod->state.podd = self;
 		proc_boot_id(pod->state.boot_id);

@@ -20,6 +20,8 @@
 
 #include "children.h"
 #include "cleanup.h"
+#include "container.h"
+#include "containers.h"
 #include "deadline.h"
 #include "events.h"
 #include "file.h"
@@ -32,6 +34,14 @@
  * longer than this is left to the cleaning. */
 #define KILL_WAIT_US (20 * UINT64_C(1000000))
 #define EXIT_WAIT_MS 5000
+/* podctl's, while it starts or removes a pod. */
+#define START_LOCK "start.lock"
+
+/* What has to end before the pod may. */
+static unsigned count_children(const struct pod *pod)
+{
+	return children_count(pod->children) + containers_count(pod->containers);
+}
 
 static void end_outer(struct pod *pod)
 {
@@ -49,16 +59,44 @@ static void end_outer(struct pod *pod)
 
 void pod_stop_continue(struct pod *pod)
 {
-	if (pod->stop_armed && children_count(pod->children) == 0)
+	if (pod->stop_armed && count_children(pod) == 0)
 		end_outer(pod);
+}
+
+void pod_consider_end(struct pod *pod)
+{
+	if (!pod->spec.auto_remove || !pod->had_container || pod->state.phase != POD_RUNNING ||
+		count_children(pod) > 0)
+		return;
+	pod_stop(pod, 0, NULL, NULL);
+}
+
+static bool has_containers(const struct pod *pod)
+{
+	autostrv names = NULL;
+
+	return hierarchy_children(pod->podfd, HIERARCHY_CONTAINERS, &names, NULL) < 0 || names[0];
+}
+
+void pod_remove_if_unused(struct pod *pod)
+{
+	autoclose int lock = -1;
+	struct err err = {};
+
+	/* A podctl that holds the lock is about to use it. */
+	if (!pod->spec.auto_remove || !pod->had_container || !pod->is_gone ||
+		file_lock(pod->podfd, START_LOCK, 0, &lock, NULL) < 0 || has_containers(pod))
+		return;
+	if (hierarchy_remove_pod(pod->rootfd, pod->path, &err) < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
 }
 
 static int on_kill_timeout(sd_event_source *source, uint64_t now, void *userdata)
 {
 	struct pod *pod = userdata;
 
-	fprintf(stderr, "podd: pod %s: %u children could not be detached in time\n", pod->path,
-		children_count(pod->children));
+	fprintf(stderr, "podd: pod %s: %u children could not be ended in time\n", pod->path,
+		count_children(pod));
 	end_outer(pod);
 	return 0;
 }
@@ -68,6 +106,7 @@ static int on_stop_timeout(sd_event_source *source, uint64_t now, void *userdata
 	struct pod *pod = userdata;
 
 	children_signal(pod->children, SIGKILL);
+	containers_kill(pod->containers);
 	pod->stop_deadline = 0;
 	pod->stop_timer = sd_event_source_disable_unref(pod->stop_timer);
 	sd_event_add_time_relative(pod->event, &pod->stop_timer, CLOCK_MONOTONIC, KILL_WAIT_US, 0,
@@ -107,9 +146,11 @@ int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, i
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
 	events_send(pod, "stopping", NULL);
 	children_load(pod->children, NULL);
+	containers_load(pod->containers, NULL);
+	containers_stop(pod->containers, timeout_s);
 	children_signal(pod->children, timeout_s > 0 ? SIGTERM : SIGKILL);
 	pod->stop_armed = true;
-	if (children_count(pod->children) == 0) {
+	if (count_children(pod) == 0) {
 		end_outer(pod);
 		return 0;
 	}
@@ -168,6 +209,12 @@ static void remove_children(struct pod *pod, bool keep_errors)
 
 		if (hierarchy_open_child(pod->podfd, names[i], false, &childfd, NULL) < 0)
 			continue;
+		if (container_is_made(childfd)) {
+			file_remove(childfd, RECORD_ATTACHMENT, NULL);
+			if (!keep_errors)
+				file_remove(childfd, RECORD_ERROR, NULL);
+			continue;
+		}
 		if (keep_errors &&
 			faccessat(childfd, RECORD_ERROR, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			file_remove(childfd, RECORD_ATTACHMENT, NULL);
@@ -218,6 +265,7 @@ static void kill_all(struct pod *pod)
 	struct killing killing = {.deadline_ms = deadline_now_ms() + EXIT_WAIT_MS};
 
 	for (int i = 0; i < 2; i++) {
+		containers_end_all(pod->podfd, killing.wait, killing.deadline_ms);
 		kill_children(pod, &killing);
 		kill_process(&pod->state.uplink, &killing);
 		kill_process(&pod->state.outer, &killing);
@@ -235,7 +283,9 @@ void pod_clean(struct pod *pod, bool keep_errors)
 		kill_all(pod);
 	for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++)
 		file_remove(pod->podfd, sockets[i], NULL);
+	containers_write_ends(pod->podfd);
 	remove_children(pod, keep_errors);
+	empty_directory(pod, "runtime");
 	empty_directory(pod, "ns");
 	empty_directory(pod, "cni");
 	empty_directory(pod, "etc");

@@ -13,6 +13,7 @@
 
 #include "children.h"
 #include "cleanup.h"
+#include "containers.h"
 #include "file.h"
 #include "hierarchy.h"
 #include "resolv.h"
@@ -54,6 +55,7 @@ void pod_close(struct pod *pod)
 {
 	resolv_free(pod->resolv);
 	children_free(pod->children);
+	containers_free(pod->containers);
 	server_free(pod->server);
 	sd_event_source_disable_unref(pod->outer_exit);
 	sd_event_source_disable_unref(pod->uplink_exit);

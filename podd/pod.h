@@ -12,6 +12,7 @@
 #include "record.h"
 
 struct children;
+struct containers;
 struct resolv;
 struct server;
 
@@ -39,6 +40,7 @@ struct pod {
 	uint64_t uplink_since;    /* CLOCK_MONOTONIC, microseconds */
 
 	struct children *children;
+	struct containers *containers;
 	struct resolv *resolv;
 	struct server *server;
 
@@ -48,6 +50,7 @@ struct pod {
 	uint64_t stop_deadline;  /* CLOCK_MONOTONIC, microseconds: then children are killed */
 	bool stop_armed; /* every child has its signal: the last one's end is the pod's */
 	bool is_gone;
+	bool had_container; /* since this podd runs */
 	bool adopted;
 };
 
@@ -106,8 +109,15 @@ int pod_ask_outer(struct pod *pod, const struct outer_request *request, int *ret
 int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, int result),
 	void *userdata);
 
-/* Called by children.c when one is detached: the stop may go on. */
+/* Called when a child is detached or a container has ended: the stop may go on. */
 void pod_stop_continue(struct pod *pod);
+
+/* Called when a container has ended or was removed: a pod that was made for its containers stops with
+ * the last one that runs. */
+void pod_consider_end(struct pod *pod);
+
+/* After the loop: removes the directory of such a pod once no container is left in it. */
+void pod_remove_if_unused(struct pod *pod);
 
 /* The outer container is gone: removes everything that was the pod's and leaves the loop. */
 void pod_gone(struct pod *pod);

@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Watching containers: see containers.h.
+ *
+ *   watched ──the shim ends, its record says that the container ended──▶ forgotten
+ *      │
+ *      └──the shim was killed──▶ reaping: the first process is killed, podd-shim --reap runs
+ *                                  │ fails: again after a delay, a few times
+ *                                  └──▶ forgotten
+ *
+ * Stopping goes in waves, by the order in which the containers were started, backwards. A wave that
+ * does not end in its share of the time is not waited for any more: the next one is asked too.
+ */
+
+#include "containers.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "children.h"
+#include "cleanup.h"
+#include "container.h"
+#include "deadline.h"
+#include "events.h"
+#include "fd.h"
+#include "file.h"
+#include "hierarchy.h"
+#include "pod.h"
+#include "shim.h"
+#include "text.h"
+
+#define REAP_TRIES 4
+#define REAP_DELAY_US 200000
+#define REAP_TIMEOUT_US UINT64_C(60000000)
+#define SECOND_US UINT64_C(1000000)
+#define BUCKETS 256
+
+struct container {
+	struct containers *owner;
+	struct container *next;  /* in its bucket */
+	char name[NAME_COMPONENT_MAX + 1];
+	struct proc_id shim;
+	uint64_t order;
+	bool has_shim;
+	bool is_asked;           /* to stop */
+	int stop_socket;         /* on which it was asked; its end would take the request back */
+	sd_event_source *exit;   /* of the shim, then of the reaper */
+	sd_event_source *timer;  /* of the reaper: its deadline, or its next try */
+	pid_t reaper;
+	unsigned tries;
+};
+
+struct containers {
+	struct pod *pod;
+	unsigned n;
+	bool is_stopping;
+	uint64_t stop_deadline;  /* CLOCK_MONOTONIC, microseconds */
+	sd_event_source *wave_timer;
+	struct container *buckets[BUCKETS];
+};
+
+/* FNV-1a. */
+static struct container **bucket(struct containers *containers, const char *name)
+{
+	uint32_t hash = 2166136261U;
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * 16777619U;
+	return &containers->buckets[hash % BUCKETS];
+}
+
+static struct container *find(const struct containers *containers, const char *name)
+{
+	struct container *container = *bucket((struct containers *)containers, name);
+
+	while (container && strcmp(container->name, name) != 0)
+		container = container->next;
+	return container;
+}
+
+int containers_new(struct pod *pod, struct containers **ret, struct err *err)
+{
+	struct containers *containers = calloc(1, sizeof(*containers));
+
+	if (!containers)
+		return err_oom(err);
+	containers->pod = pod;
+	*ret = containers;
+	return 0;
+}
+
+static void container_free(struct container *container)
+{
+	sd_event_source_disable_unref(container->exit);
+	sd_event_source_disable_unref(container->timer);
+	cleanup_close(&container->stop_socket);
+	free(container);
+}
+
+void containers_free(struct containers *containers)
+{
+	if (!containers)
+		return;
+	sd_event_source_disable_unref(containers->wave_timer);
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct container *container = containers->buckets[i], *next; container;
+			container = next) {
+			next = container->next;
+			container_free(container);
+		}
+	}
+	free(containers);
+}
+
+unsigned containers_count(const struct containers *containers)
+{
+	return containers->n;
+}
+
+bool containers_has_shim(const struct containers *containers, const char *name)
+{
+	const struct container *container = find(containers, name);
+
+	return container && container->has_shim;
+}
+
+static void next_wave(struct containers *containers);
+
+static void forget(struct container *container)
+{
+	struct containers *containers = container->owner;
+	struct container **link = bucket(containers, container->name);
+
+	while (*link != container)
+		link = &(*link)->next;
+	*link = container->next;
+	containers->n--;
+	container_free(container);
+	if (containers->is_stopping)
+		next_wave(containers);
+	pod_stop_continue(containers->pod);
+	pod_consider_end(containers->pod);
+}
+
+/* ---- what a killed shim left ---- */
+
+static void reap(struct container *container);
+
+static int on_retry(sd_event_source *source, uint64_t now, void *userdata)
+{
+	struct container *container = userdata;
+
+	container->timer = sd_event_source_disable_unref(source);
+	reap(container);
+	return 0;
+}
+
+static void reap_later(struct container *container)
+{
+	struct pod *pod = container->owner->pod;
+
+	fprintf(stderr, "podd: pod %s: cleaning up after the shim of %s failed (try %u of %d)\n",
+		pod->path, container->name, container->tries, REAP_TRIES);
+	container->timer = sd_event_source_disable_unref(container->timer);
+	if (container->tries >= REAP_TRIES ||
+		sd_event_add_time_relative(pod->event, &container->timer, CLOCK_MONOTONIC,
+			(uint64_t)REAP_DELAY_US << container->tries, 0, on_retry, container) < 0)
+		forget(container);
+}
+
+static int on_reaper_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct container *container = userdata;
+	siginfo_t info = {};
+
+	container->exit = sd_event_source_disable_unref(source);
+	container->timer = sd_event_source_disable_unref(container->timer);
+	waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG);
+	container->reaper = 0;
+	if (info.si_code == CLD_EXITED && info.si_status == 0)
+		forget(container);
+	else
+		reap_later(container);
+	return 0;
+}
+
+static int on_reaper_timeout(sd_event_source *source, uint64_t now, void *userdata)
+{
+	struct container *container = userdata;
+
+	/* Not waited for yet, so that the pid is still its. */
+	if (container->reaper > 0)
+		kill(container->reaper, SIGKILL);
+	return 0;
+}
+
+static int watch_pid(struct container *container, int *pidfd, sd_event_io_handler_t handler)
+{
+	int r = sd_event_add_io(container->owner->pod->event, &container->exit, *pidfd, EPOLLIN,
+		handler, container);
+
+	if (r < 0)
+		return r;
+	sd_event_source_set_io_fd_own(container->exit, true);
+	take_fd(pidfd);
+	return 0;
+}
+
+static int start_reaper(struct container *container, struct err *err)
+{
+	struct pod *pod = container->owner->pod;
+	const struct shim_launch launch = {
+		.root = pod->root,
+		.pod = pod->path,
+		.name = container->name,
+		.state = &pod->state,
+		.podfd = pod->podfd,
+		.reap = true,
+		.client = -1,
+	};
+	autoclose int pidfd = -1;
+	int r;
+
+	r = shim_launch(&launch, &container->reaper, err);
+	if (r < 0)
+		return r;
+	r = proc_open_child(container->reaper, &pidfd);
+	if (r == 0)
+		r = watch_pid(container, &pidfd, on_reaper_exit);
+	if (r < 0) {
+		/* What cannot be watched must not run. */
+		kill(container->reaper, SIGKILL);
+		waitpid(container->reaper, NULL, 0);
+		container->reaper = 0;
+		return err_set(err, r, "watching the reaper: %s", strerror(-r));
+	}
+	sd_event_add_time_relative(pod->event, &container->timer, CLOCK_MONOTONIC, REAP_TIMEOUT_US, 0,
+		on_reaper_timeout, container);
+	return 0;
+}
+
+static void reap(struct container *container)
+{
+	struct err err = {};
+
+	container->tries++;
+	if (start_reaper(container, &err) == 0)
+		return;
+	fprintf(stderr, "podd: pod %s: container %s: %s\n", container->owner->pod->path,
+		container->name, err.msg);
+	reap_later(container);
+}
+
+static void kill_init(const struct container_state *state)
+{
+	autoclose int pidfd = -1;
+
+	if (state->init.pid > 0 && proc_open(&state->init, &pidfd) == 0)
+		proc_signal(pidfd, SIGKILL);
+}
+
+/* Return: true when the shim has written how its container ended, or has removed it. */
+static bool has_ended_in_order(const struct container *container)
+{
+	cleanup(container_state_done) struct container_state state = {};
+	autoclose int childfd = -1;
+	int r;
+
+	r = hierarchy_open_child(
+		container->owner->pod->podfd, container->name, false, &childfd, NULL);
+	if (r < 0 || !container_is_made(childfd))
+		return true;
+	if (container_state_load(childfd, &state, NULL) < 0)
+		return false;
+	if (state.phase == CONTAINER_EXITED || state.phase == CONTAINER_CREATED)
+		return true;
+	kill_init(&state);
+	return false;
+}
+
+static void report_unknown_end(struct container *container)
+{
+	autoptr(json) attributes = json_new_object();
+
+	json_set_string(attributes, "status", "unknown");
+	events_send_with(container->owner->pod, "died", container->name, attributes);
+}
+
+static void on_shim_end(struct container *container)
+{
+	struct pod *pod = container->owner->pod;
+	char name[sizeof(container->name)];
+
+	memcpy(name, container->name, sizeof(name));
+	container->has_shim = false;
+	if (has_ended_in_order(container)) {
+		forget(container);
+	} else {
+		fprintf(stderr, "podd: pod %s: the shim of container %s was killed\n", pod->path, name);
+		report_unknown_end(container);
+		reap(container);
+	}
+	children_shim_ended(pod->children, name);
+}
+
+static int on_shim_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct container *container = userdata;
+
+	container->exit = sd_event_source_disable_unref(source);
+	on_shim_end(container);
+	return 0;
+}
+
+/* ---- watching ---- */
+
+static bool same_process(const struct proc_id *a, const struct proc_id *b)
+{
+	return a->pid == b->pid && a->start_time == b->start_time;
+}
+
+static struct container *add(struct containers *containers, const char *name)
+{
+	struct container **first = bucket(containers, name);
+	struct container *container = calloc(1, sizeof(*container));
+
+	if (!container)
+		return NULL;
+	container->owner = containers;
+	container->stop_socket = -1;
+	text_copy(container->name, sizeof(container->name), name);
+	container->next = *first;
+	*first = container;
+	containers->n++;
+	return container;
+}
+
+static void ask_to_stop(struct container *container, uint64_t now);
+
+static int watch(struct containers *containers, const char *name,
+	const struct container_state *state, struct err *err)
+{
+	struct container *container = find(containers, name);
+	autoclose int pidfd = -1;
+	uint64_t now = 0;
+	int r;
+
+	if (container && same_process(&container->shim, &state->shim))
+		return 0;
+	/* A second run before the first one's end was seen: its records are the newer ones. */
+	if (container)
+		forget(container);
+	if (containers->n == CONTAINERS_MAX)
+		return err_set(err, -E2BIG, "more than %d containers in pod %s", CONTAINERS_MAX,
+			containers->pod->path);
+	container = add(containers, name);
+	if (!container)
+		return err_oom(err);
+	container->shim = state->shim;
+	container->order = state->order;
+	r = proc_open(&state->shim, &pidfd);
+	if (r == 0)
+		r = watch_pid(container, &pidfd, on_shim_exit);
+	if (r < 0) {
+		on_shim_end(container);
+		return 0;
+	}
+	container->has_shim = true;
+	if (containers->is_stopping) {
+		sd_event_now(containers->pod->event, CLOCK_MONOTONIC, &now);
+		ask_to_stop(container, now);
+	}
+	return 0;
+}
+
+/* Records of another boot name nothing, and those of what has ended nobody. */
+static bool is_of_interest(const struct pod *pod, const struct container_state *state)
+{
+	return state->phase != CONTAINER_CREATED && state->phase != CONTAINER_EXITED &&
+	       text_equal(state->boot_id, pod->state.boot_id);
+}
+
+int containers_look(struct containers *containers, const char *name, struct err *err)
+{
+	cleanup(container_state_done) struct container_state state = {};
+	autoclose int childfd = -1;
+	int r;
+
+	r = hierarchy_open_child(containers->pod->podfd, name, false, &childfd, err);
+	if (r == 0 && !container_is_made(childfd))
+		r = err_set(err, -ENOENT, "podctl made no container %s", name);
+	if (r == 0)
+		r = container_state_load(childfd, &state, err);
+	if (r < 0 || !is_of_interest(containers->pod, &state))
+		return r;
+	return watch(containers, name, &state, err);
+}
+
+int containers_load(struct containers *containers, struct err *err)
+{
+	autostrv names = NULL;
+	int r;
+
+	r = hierarchy_children(containers->pod->podfd, HIERARCHY_CONTAINERS, &names, err);
+	for (size_t i = 0; r == 0 && names[i]; i++) {
+		struct err problem = {};
+		int looked = containers_look(containers, names[i], &problem);
+
+		if (looked < 0 && looked != -ENOENT)
+			fprintf(stderr, "podd: pod %s: container %s: %s\n", containers->pod->path,
+				names[i], problem.msg);
+	}
+	return r;
+}
+
+/* ---- stopping ---- */
+
+/* Rounded up: a container's own signal shall have its time. */
+static uint32_t seconds_left(const struct containers *containers, uint64_t now)
+{
+	if (containers->stop_deadline <= now)
+		return 0;
+	return (uint32_t)((containers->stop_deadline - now + SECOND_US - 1) / SECOND_US);
+}
+
+static void ask_to_stop(struct container *container, uint64_t now)
+{
+	struct containers *containers = container->owner;
+	autoclose int childfd = -1;
+	int r;
+
+	container->is_asked = true;
+	r = hierarchy_open_child(containers->pod->podfd, container->name, false, &childfd, NULL);
+	if (r == 0)
+		r = fd_connect_unix_now(
+			childfd, CONTAINER_SOCKET, SOCK_SEQPACKET, &container->stop_socket);
+	if (r == 0)
+		r = shim_send(container->stop_socket, SHIM_STOP, SHIM_DEFAULT,
+			seconds_left(containers, now), NULL, 0, -1);
+	if (r < 0 && container->has_shim)
+		fprintf(stderr, "podd: pod %s: asking container %s to stop: %s\n",
+			containers->pod->path, container->name, strerror(-r));
+}
+
+/* What of the containers that were not asked yet comes first, and how many waves there are still.
+ * Return: false when all were asked. */
+static bool find_wave(const struct containers *containers, uint64_t *ret_order, unsigned *ret_waves)
+{
+	uint64_t last = UINT64_MAX;
+	unsigned waves = 0;
+
+	for (;;) {
+		uint64_t best = 0;
+		bool found = false;
+
+		for (size_t i = 0; i < BUCKETS; i++)
+			for (struct container *c = containers->buckets[i]; c; c = c->next)
+				if (!c->is_asked && c->order < last && c->order >= best) {
+					best = c->order;
+					found = true;
+				}
+		if (!found)
+			break;
+		if (waves++ == 0)
+			*ret_order = best;
+		last = best;
+	}
+	*ret_waves = waves;
+	return waves > 0;
+}
+
+static bool somebody_is_asked(const struct containers *containers)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct container *c = containers->buckets[i]; c; c = c->next)
+			if (c->is_asked)
+				return true;
+	return false;
+}
+
+static int on_wave_timeout(sd_event_source *source, uint64_t now, void *userdata);
+
+/* Asks the next ones, and gives them their share of the time that is left. */
+static void ask_wave(struct containers *containers)
+{
+	struct pod *pod = containers->pod;
+	uint64_t now = 0, order = 0, left;
+	unsigned waves;
+
+	containers->wave_timer = sd_event_source_disable_unref(containers->wave_timer);
+	if (!find_wave(containers, &order, &waves))
+		return;
+	sd_event_now(pod->event, CLOCK_MONOTONIC, &now);
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct container *c = containers->buckets[i]; c; c = c->next)
+			if (!c->is_asked && c->order == order)
+				ask_to_stop(c, now);
+	left = containers->stop_deadline > now ? containers->stop_deadline - now : 0;
+	sd_event_add_time(pod->event, &containers->wave_timer, CLOCK_MONOTONIC, now + left / waves,
+		1000, on_wave_timeout, containers);
+}
+
+static int on_wave_timeout(sd_event_source *source, uint64_t now, void *userdata)
+{
+	ask_wave(userdata);
+	return 0;
+}
+
+static void next_wave(struct containers *containers)
+{
+	if (!somebody_is_asked(containers))
+		ask_wave(containers);
+}
+
+void containers_stop(struct containers *containers, unsigned timeout_s)
+{
+	uint64_t now = 0;
+
+	sd_event_now(containers->pod->event, CLOCK_MONOTONIC, &now);
+	containers->is_stopping = true;
+	containers->stop_deadline = now + timeout_s * SECOND_US;
+	if (timeout_s > 0) {
+		ask_wave(containers);
+		return;
+	}
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct container *c = containers->buckets[i]; c; c = c->next)
+			ask_to_stop(c, now);
+}
+
+/* Calls @function with the directory of each container that podctl made. */
+static void for_each_record(int podfd, void (*function)(int childfd, void *userdata), void *userdata)
+{
+	autostrv names = NULL;
+
+	if (hierarchy_children(podfd, HIERARCHY_CONTAINERS, &names, NULL) < 0)
+		return;
+	for (size_t i = 0; names[i]; i++) {
+		autoclose int childfd = -1;
+
+		if (hierarchy_open_child(podfd, names[i], false, &childfd, NULL) == 0 &&
+			container_is_made(childfd))
+			function(childfd, userdata);
+	}
+}
+
+void containers_kill(struct containers *containers)
+{
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct container *c = containers->buckets[i]; c; c = c->next) {
+			cleanup(container_state_done) struct container_state state = {};
+			autoclose int childfd = -1;
+
+			if (hierarchy_open_child(containers->pod->podfd, c->name, false, &childfd,
+				    NULL) == 0 &&
+				container_state_load(childfd, &state, NULL) == 0)
+				kill_init(&state);
+		}
+	}
+}
+
+/* ---- without the pod ---- */
+
+struct ending {
+	bool wait;
+	int64_t deadline_ms;
+	char boot_id[PROC_BOOT_ID_SIZE];
+};
+
+static void end_process(const struct proc_id *id, const struct ending *ending)
+{
+	autoclose int pidfd = -1;
+
+	if (id->pid == 0 || proc_open(id, &pidfd) < 0)
+		return;
+	if (ending->wait)
+		proc_wait(pidfd, (int)deadline_left_ms(ending->deadline_ms, UINT32_MAX / 4));
+	else
+		proc_signal(pidfd, SIGKILL);
+}
+
+static void end_one(int childfd, void *userdata)
+{
+	cleanup(container_state_done) struct container_state state = {};
+	const struct ending *ending = userdata;
+
+	if (container_state_load(childfd, &state, NULL) < 0 ||
+		!text_equal(state.boot_id, ending->boot_id))
+		return;
+	/* First the shim, which would start it again. */
+	end_process(&state.shim, ending);
+	end_process(&state.init, ending);
+}
+
+void containers_end_all(int podfd, bool wait, int64_t deadline_ms)
+{
+	struct ending ending = {.wait = wait, .deadline_ms = deadline_ms};
+
+	if (proc_boot_id(ending.boot_id) == 0)
+		for_each_record(podfd, end_one, &ending);
+}
+
+static void write_end(int childfd, void *userdata)
+{
+	cleanup(container_state_done) struct container_state state = {};
+	cleanup(container_exit_done) struct container_exit end = {};
+
+	file_remove_tree(childfd, CONTAINER_RUN, NULL);
+	file_remove_tree(childfd, "overlay", NULL);
+	file_remove(childfd, CONTAINER_SOCKET, NULL);
+	if (container_state_load(childfd, &state, NULL) < 0)
+		container_state_init(&state);
+	else if (state.phase == CONTAINER_EXITED || state.phase == CONTAINER_CREATED)
+		return;
+	memcpy(end.started, state.started, sizeof(end.started));
+	record_time_now(end.ended);
+	container_exit_save(childfd, &end, NULL);
+	state.phase = CONTAINER_EXITED;
+	memcpy(state.since, end.ended, sizeof(state.since));
+	state.shim = state.init = (struct proc_id){};
+	container_state_save(childfd, &state, NULL);
+}
+
+void containers_write_ends(int podfd)
+{
+	for_each_record(podfd, write_end, NULL);
+}

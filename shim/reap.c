@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * After a shim was killed: see reap.h. Its container's first process is killed (podd does that too),
+ * then RUNTIME delete --force runs the hooks and removes cgroup and state, and the records say that
+ * nobody saw the end. Everything may have been done before: a second time is fine.
+ *
+ *   killing ──the first process is gone──▶ deleting ──▶ recorded, removed
+ */
+
+#include "reap.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "file.h"
+#include "hierarchy.h"
+#include "leftovers.h"
+#include "overlay.h"
+#include "report.h"
+#include "text.h"
+
+#define DELETE_TIMEOUT_S 150
+#define KILL_TIMEOUT_US (UINT64_C(20) * 1000000)
+#define STATUS_UNKNOWN 255
+
+struct reap {
+	sd_event *event;
+	struct place *place;
+	struct runtime *runtime;
+	struct container_state state;
+	struct ns_id mounts;
+	sd_event_source *gone;
+	sd_event_source *patience;
+	bool was_running;
+};
+
+static struct reap reap;
+
+static void save_exit(const struct container_state *state)
+{
+	struct container_exit exit = {.status = STATUS_UNKNOWN};
+	struct err err = {};
+
+	text_copy(exit.started, sizeof(exit.started), state->started);
+	record_time_now(exit.ended);
+	if (container_exit_save(reap.place->childfd, &exit, &err) < 0)
+		place_log(reap.place, "%s", err.msg);
+}
+
+static void save_state(struct container_state *state)
+{
+	struct err err = {};
+
+	state->phase = CONTAINER_EXITED;
+	record_time_now(state->since);
+	memset(&state->init, 0, sizeof(state->init));
+	state->health = HEALTH_NONE;
+	state->health_failures = 0;
+	if (container_state_save(reap.place->childfd, state, &err) < 0)
+		place_log(reap.place, "%s", err.msg);
+}
+
+static void on_deleted(void *userdata, const struct runtime_result *result)
+{
+	struct place *place = reap.place;
+	struct err err = {};
+
+	if (reap.mounts.inode)
+		leftovers_kill(&reap.mounts);
+	overlay_remove(place);
+	file_remove_tree(place->childfd, CONTAINER_RUN, NULL);
+	file_remove(place->childfd, CONTAINER_SOCKET, NULL);
+	if (place->spec.pidfile)
+		unlink(place->spec.pidfile);
+	if (reap.was_running) {
+		save_exit(&reap.state);
+		save_state(&reap.state);
+		report(place, "died", "exitCode", STATUS_UNKNOWN);
+	}
+	if (place->spec.auto_remove) {
+		if (place->spec.cidfile)
+			unlink(place->spec.cidfile);
+		if (hierarchy_remove_child(place->podfd, place->name, &err) < 0)
+			place_log(place, "removing the container: %s", err.msg);
+		report(place, "remove", NULL, 0);
+	}
+	sd_event_exit(reap.event, 0);
+}
+
+static int delete_container(struct err *err)
+{
+	const char *const arguments[] = {"delete", "--force", reap.place->spec.id, NULL};
+	struct runtime_call call = RUNTIME_CALL_INIT;
+
+	reap.gone = sd_event_source_disable_unref(reap.gone);
+	reap.patience = sd_event_source_disable_unref(reap.patience);
+	call.arguments = arguments;
+	call.timeout_s = DELETE_TIMEOUT_S;
+	call.done = on_deleted;
+	return runtime_call(reap.runtime, &call, err);
+}
+
+static void go_on(void)
+{
+	const struct runtime_result none = {};
+	struct err err = {};
+
+	if (delete_container(&err) == 0)
+		return;
+	place_log(reap.place, "%s", err.msg);
+	on_deleted(NULL, &none);
+}
+
+static int on_gone(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	go_on();
+	return 0;
+}
+
+static int on_patience(sd_event_source *source, uint64_t now, void *userdata)
+{
+	go_on();
+	return 0;
+}
+
+static void note_mounts(void)
+{
+	autoclose int procdir = -1;
+	struct ns_id ids[NS_KINDS] = {};
+
+	if (reap.place->spec.share_pid && proc_open_dir(&reap.state.init, &procdir) == 0 &&
+		ns_identify(procdir, ids, NULL) == 0)
+		reap.mounts = ids[NS_MNT];
+}
+
+/* Return: 1 when there is something to wait for. */
+static int kill_init(void)
+{
+	autoclose int pidfd = -1;
+	int r;
+
+	if (proc_open(&reap.state.init, &pidfd) < 0)
+		return 0;
+	note_mounts();
+	proc_signal(pidfd, SIGKILL);
+	r = sd_event_add_io(reap.event, &reap.gone, pidfd, EPOLLIN, on_gone, NULL);
+	if (r >= 0)
+		r = sd_event_source_set_io_fd_own(reap.gone, true);
+	if (r < 0)
+		return 0;
+	take_fd(&pidfd);
+	r = sd_event_add_time_relative(reap.event, &reap.patience, CLOCK_MONOTONIC, KILL_TIMEOUT_US,
+		0, on_patience, NULL);
+	return r < 0 ? 0 : 1;
+}
+
+int reap_begin(sd_event *event, struct place *place, struct reaper *reaper, struct runtime *runtime,
+	struct err *err)
+{
+	char boot_id[PROC_BOOT_ID_SIZE];
+	int r;
+
+	reap = (struct reap){.event = event, .place = place, .runtime = runtime};
+	r = container_state_load(place->childfd, &reap.state, err);
+	if (r < 0)
+		return r;
+	reap.was_running = reap.state.phase != CONTAINER_CREATED &&
+			   reap.state.phase != CONTAINER_EXITED;
+	/* Processes of another boot are not its. */
+	if (proc_boot_id(boot_id) == 0 && text_equal(boot_id, reap.state.boot_id) && kill_init() > 0)
+		return 0;
+	return delete_container(err);
+}

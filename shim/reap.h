@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* podd-shim --reap: what a shim that was killed left is cleared up. */
+
+#include <systemd/sd-event.h>
+
+#include "place.h"
+#include "reaper.h"
+#include "runtime.h"
+
+/* Ends the loop when it is done. Return: 0 or -errno. */
+int reap_begin(sd_event *event, struct place *place, struct reaper *reaper, struct runtime *runtime,
+	struct err *err);
