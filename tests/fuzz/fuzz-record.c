@@ -13,12 +13,15 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "container.h"
 #include "fd.h"
 #include "record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const names[] = {RECORD_POD, RECORD_STATE, RECORD_ATTACHMENT};
+/* RECORD_STATE is RECORD_CONTAINER_STATE as well. */
+static const char *const names[] = {RECORD_POD, RECORD_STATE, RECORD_ATTACHMENT, RECORD_CONTAINER,
+	RECORD_CONTAINER_EXIT};
 static char directory[] = "/dev/shm/podd-fuzz-XXXXXX";
 static int directory_fd = -1, file_fd = -1;
 
@@ -78,6 +81,36 @@ static struct json *load_attachment(int *ret, struct err *err)
 	return *ret == 0 ? attachment_to_json(&attachment) : NULL;
 }
 
+static struct json *load_container(int *ret, struct err *err)
+{
+	cleanup(container_spec_done) struct container_spec spec = {0};
+
+	*ret = container_spec_load(directory_fd, &spec, err);
+	return *ret == 0 ? container_spec_to_json(&spec) : NULL;
+}
+
+static struct json *load_container_state(int *ret, struct err *err)
+{
+	cleanup(container_state_done) struct container_state state = {0};
+
+	*ret = container_state_load(directory_fd, &state, err);
+	if (*ret < 0)
+		return NULL;
+	container_phase_now(&state);
+	return container_state_to_json(&state);
+}
+
+static struct json *load_container_exit(int *ret, struct err *err)
+{
+	cleanup(container_exit_done) struct container_exit end = {0};
+
+	*ret = container_exit_load(directory_fd, &end, err);
+	if (*ret < 0)
+		return NULL;
+	container_exit_status(&end);
+	return container_exit_to_json(&end);
+}
+
 static void check(struct json *(*load)(int *ret, struct err *err), const uint8_t *data, size_t size)
 {
 	autoptr(json) first = NULL;
@@ -112,5 +145,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check(load_spec, data, size);
 	check(load_state, data, size);
 	check(load_attachment, data, size);
+	check(load_container, data, size);
+	check(load_container_state, data, size);
+	check(load_container_exit, data, size);
 	return 0;
 }

@@ -204,8 +204,9 @@ pod_compare() { # pod directory
 
 # ---- bundles and containers ----
 
-APPLETS=(cat date echo false hostname httpd id ifconfig ip ls mkdir mkfifo mount nc nslookup ping
-	route sed sh sleep sort test timeout touch true udhcpc umount wc wget)
+APPLETS=(cat cp date dd echo env false grep head hostname httpd id ifconfig ip kill ls mkdir mkfifo
+	mount nc nslookup ping ps pwd rm route sed seq sh sleep sort stat stty tail test timeout touch tr
+	true tty udhcpc umount wc wget yes)
 
 # A root file system of busybox; made once a file.
 make_rootfs() { # directory
@@ -350,4 +351,27 @@ has_ended() { # pid
 	local state
 	state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || return 0
 	[[ -z $state || $state == [ZX] ]]
+}
+
+# ---- containers that podctl makes ----
+
+# box VERB NAME [OPTIONS...] -- COMMAND...: podctl run or create of net0/NAME from the file's root
+# file system, with $RUNTIME where a test sets it.
+box() {
+	local verb=$1 name=$2
+	shift 2
+	podctl "$verb" --name "net0/$name" --rootfs "$BATS_FILE_TMPDIR/rootfs" \
+		${RUNTIME:+--runtime "$RUNTIME"} "$@"
+}
+
+child_dir() { printf '%s/children/%s' "$(pod_dir "${1%/*}")" "${1##*/}"; } # path
+
+ctr_state() { json "$(child_dir "$1")/state.json" "$2"; } # path filter
+
+init_pid() { ctr_state "$1" .init.pid; }
+shim_pid() { ctr_state "$1" .shim.pid; }
+
+# Waits until the container's log has a line that matches.
+await_log() { # path regex
+	timeout 10 podctl logs -f "$1" | grep -qm1 -E "$2" || fail "no '$2' in the log of $1"
 }

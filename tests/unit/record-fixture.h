@@ -3,6 +3,7 @@
 
 /* A full example of each record, and loading any of them. Include it after cmocka.h. */
 
+#include "container.h"
 #include "fixture.h"
 #include "record-internal.h"
 #include "text.h"
@@ -35,6 +36,8 @@ static inline void spec_example(struct pod_spec *spec)
 	spec->host_loopback = true;
 	spec->ipv6 = false;
 	spec->mtu = 1500;
+	spec->shm_size = 8192;
+	spec->auto_remove = true;
 	assert_int_equal(pod_spec_set_cidr(spec, "192.168.128.0/20", NULL), 0);
 	assert_int_equal(idmap_add_triplet(&spec->uids, "0:1000:1", NULL), 0);
 	assert_int_equal(idmap_add_triplet(&spec->uids, "1:100000:65536", NULL), 0);
@@ -101,9 +104,128 @@ static inline void attachment_example(struct attachment *attachment)
 	network[1].config = json_new_object();
 }
 
-enum kind { SPEC, STATE, ATTACHMENT, KINDS };
+static inline void box_settings_example(struct container_spec *spec)
+{
+	spec->restart = RESTART_ON_FAILURE;
+	spec->restart_max = 5;
+	spec->stop_signal = 15;
+	spec->stop_timeout_s = 0;
+	spec->limits = (struct container_limits){
+		.memory = UINT64_C(1) << 40, .swap = 4096, .cpu_milli = 1500, .pids = 7};
+	spec->cgroup = strdup("/user.slice/podd/net0.web.nginx");
+	spec->health.command = make_strv("/bin/test", "-e");
+	spec->health.interval_s = 1;
+	spec->health.timeout_s = 2;
+	spec->health.retries = 4;
+	spec->health.start_period_s = 8;
+	spec->log = LOG_JSON_FILE;
+	spec->log_path = strdup("/var/log/x.log");
+	spec->log_max_size = 65536;
+	spec->log_max_files = 3;
+}
 
-static const char *const file_names[KINDS] = {RECORD_POD, RECORD_STATE, RECORD_ATTACHMENT};
+static inline void box_example(struct container_spec *spec)
+{
+	assert_int_equal(container_spec_init(spec, NULL), 0);
+	fill(spec->pod, sizeof(spec->pod), "net0/web");
+	fill(spec->name, sizeof(spec->name), "nginx");
+	fill(spec->id, sizeof(spec->id), "net0.web.nginx");
+	fill(spec->created, sizeof(spec->created), SOME_TIME);
+	spec->runtime = strdup("/usr/bin/crun");
+	spec->rootfs = strdup("/home/x/rootfs");
+	spec->command = make_strv("/bin/sh", "-c");
+	spec->terminal = true;
+	spec->interactive = true;
+	spec->auto_remove = true;
+	spec->keep_groups = true;
+	spec->share_pid = true;
+	spec->overlays = make_strv("/home/x/rootfs", "/home/x/data");
+	spec->chown = make_strv("/srv/a", "/srv/b");
+	spec->net = CONTAINER_NET_CNI;
+	spec->networks = make_strv("podd", "blue:ip=10.0.0.9");
+	spec->publish = make_strv("8080:80", "53:53/udp");
+	spec->pidfile = strdup("/run/x.pid");
+	spec->cidfile = strdup("/run/x.cid");
+	json_set_string(spec->labels, "team", "net");
+	json_set_string(spec->annotations, "a", "b");
+	box_settings_example(spec);
+}
+
+static inline void box_state_example(struct container_state *box)
+{
+	container_state_init(box);
+	box->phase = CONTAINER_RESTARTING;
+	fill(box->boot_id, sizeof(box->boot_id), BOOT_ID);
+	fill(box->since, sizeof(box->since), SOME_TIME);
+	fill(box->started, sizeof(box->started), SOME_TIME);
+	box->shim = (struct proc_id){.pid = 300, .start_time = 3001};
+	box->init = (struct proc_id){.pid = INT32_MAX, .start_time = INT64_MAX};
+	box->order = 77;
+	box->restarts = 3;
+	box->stop_requested = true;
+	box->health = HEALTH_UNHEALTHY;
+	box->health_failures = 9;
+	box->cgroup = strdup("/a/b");
+}
+
+static inline void box_exit_example(struct container_exit *box)
+{
+	*box = (struct container_exit){.known = true, .status = 137, .signal = 9, .oom = true};
+	fill(box->started, sizeof(box->started), SOME_TIME);
+	fill(box->ended, sizeof(box->ended), SOME_TIME);
+	box->error = strdup("no such command");
+}
+
+/* The last three are those of a container that podctl made. */
+enum kind { SPEC, STATE, ATTACHMENT, BOX, BOX_STATE, BOX_EXIT, KINDS };
+
+static const char *const file_names[KINDS] = {RECORD_POD, RECORD_STATE, RECORD_ATTACHMENT,
+	RECORD_CONTAINER, RECORD_CONTAINER_STATE, RECORD_CONTAINER_EXIT};
+
+static inline struct json *box_document(enum kind kind)
+{
+	cleanup(container_spec_done) struct container_spec spec = {0};
+	cleanup(container_state_done) struct container_state box = {0};
+	cleanup(container_exit_done) struct container_exit end = {0};
+
+	switch (kind) {
+	case BOX:
+		box_example(&spec);
+		return container_spec_to_json(&spec);
+	case BOX_STATE:
+		box_state_example(&box);
+		return container_state_to_json(&box);
+	default:
+		box_exit_example(&end);
+		return container_exit_to_json(&end);
+	}
+}
+
+static inline int load_box(enum kind kind, int dirfd, struct json **ret, struct err *err)
+{
+	cleanup(container_spec_done) struct container_spec spec = {0};
+	cleanup(container_state_done) struct container_state box = {0};
+	cleanup(container_exit_done) struct container_exit end = {0};
+	int r;
+
+	switch (kind) {
+	case BOX:
+		r = container_spec_load(dirfd, &spec, err);
+		if (r == 0)
+			*ret = container_spec_to_json(&spec);
+		return r;
+	case BOX_STATE:
+		r = container_state_load(dirfd, &box, err);
+		if (r == 0)
+			*ret = container_state_to_json(&box);
+		return r;
+	default:
+		r = container_exit_load(dirfd, &end, err);
+		if (r == 0)
+			*ret = container_exit_to_json(&end);
+		return r;
+	}
+}
 
 static inline struct json *example(enum kind kind)
 {
@@ -118,9 +240,11 @@ static inline struct json *example(enum kind kind)
 	case STATE:
 		state_example(&pod);
 		return pod_state_to_json(&pod);
-	default:
+	case ATTACHMENT:
 		attachment_example(&attachment);
 		return attachment_to_json(&attachment);
+	default:
+		return box_document(kind);
 	}
 }
 
@@ -143,10 +267,12 @@ static inline int load(enum kind kind, int dirfd, struct json **ret, struct err 
 		if (r == 0)
 			*ret = pod_state_to_json(&pod);
 		return r;
-	default:
+	case ATTACHMENT:
 		r = attachment_load(dirfd, &attachment, err);
 		if (r == 0)
 			*ret = attachment_to_json(&attachment);
 		return r;
+	default:
+		return load_box(kind, dirfd, ret, err);
 	}
 }

@@ -196,18 +196,20 @@ static void test_share_and_back(void **state)
 	struct oci_bundle bundle = bundle_of("net0");
 
 	bundle.networks = networks;
-	bundle.share_net = bundle.share_ipc = bundle.share_uts = true;
+	bundle.share_net = bundle.share_ipc = bundle.share_uts = bundle.share_pid = true;
 	apply(config, &bundle);
 	assert_string_equal(namespace_path(config, "network"), POD_DIR "/ns/net");
 	assert_string_equal(namespace_path(config, "ipc"), POD_DIR "/ns/ipc");
 	assert_string_equal(namespace_path(config, "uts"), POD_DIR "/ns/uts");
+	assert_string_equal(namespace_path(config, "pid"), POD_DIR "/ns/pid");
 	assert_null(json_get(json_get(config, "annotations"), "io.podd.networks"));
 
-	bundle.share_net = bundle.share_ipc = bundle.share_uts = false;
+	bundle.share_net = bundle.share_ipc = bundle.share_uts = bundle.share_pid = false;
 	apply(config, &bundle);
 	assert_null(namespace_path(config, "network"));
 	assert_null(namespace_path(config, "ipc"));
 	assert_null(namespace_path(config, "uts"));
+	assert_null(namespace_path(config, "pid"));
 	assert_string_equal(
 		json_string(json_get(json_get(config, "annotations"), "io.podd.networks")), "podd");
 	bundle.networks = NULL;

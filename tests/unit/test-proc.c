@@ -240,6 +240,46 @@ static void test_foreign_proc(void **state)
 	run_child(pid_namespace, NULL);
 }
 
+static void shared_init(int told)
+{
+	struct proc_id init;
+	pid_t outside;
+
+	assert_int_not_equal(getpid(), 1);
+	assert_int_equal(read(told, &outside, sizeof(outside)), sizeof(outside));
+	assert_int_equal(proc_self(&init), 0);
+	assert_int_equal(init.pid, outside);
+	run_child(hook_of_a_shell, &init);
+}
+
+/* The pid namespace has a first process already, which is not the container's. */
+static void shared_pid_namespace(void *argument)
+{
+	int tell[2];
+	pid_t pod, pid;
+
+	assert_int_equal(pipe2(tell, O_CLOEXEC), 0);
+	enter_user_namespace(CLONE_NEWPID, 0);
+	pod = child_fork();
+	if (pod == 0)
+		for (;;)
+			pause();
+	pid = child_fork();
+	if (pid == 0) {
+		shared_init(tell[0]);
+		_exit(0);
+	}
+	assert_int_equal(write(tell[1], &pid, sizeof(pid)), sizeof(pid));
+	child_wait(pid);
+	assert_int_equal(kill(pod, SIGKILL), 0);
+	assert_int_equal(waitpid(pod, NULL, 0), pod);
+}
+
+static void test_shared_pid_namespace(void **state)
+{
+	run_child(shared_pid_namespace, NULL);
+}
+
 static void test_boot_id(void **state)
 {
 	autoclose int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -272,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_signal_and_wait),
 		cmocka_unit_test(test_own_proc),
 		cmocka_unit_test(test_foreign_proc),
+		cmocka_unit_test(test_shared_pid_namespace),
 		cmocka_unit_test(test_boot_id),
 	};
 

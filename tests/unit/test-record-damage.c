@@ -147,6 +147,8 @@ static const struct damage {
 	{SPEC, "uidMappings", "{}", NULL},
 	{SPEC, "uidMappings", "[{\"container\":0,\"host\":1}]", NULL},
 	{SPEC, "gidMappings", "[{\"container\":0,\"host\":1,\"size\":0}]", NULL},
+	{SPEC, "shmSize", "0", NULL},
+	{SPEC, "autoRemove", "1", NULL},
 	{SPEC, "labels", NULL, NULL},
 	{SPEC, "labels", "[]", NULL},
 	{SPEC, "labels/team", "7", "label 'team' must be a string"},
@@ -217,6 +219,82 @@ static const struct damage {
 	{ATTACHMENT, "networks/0/addresses", "[0]", "'networks', entry 0: \"addresses\""},
 	{ATTACHMENT, "networks/1/config", NULL, "'networks', entry 1: \"config\""},
 	{ATTACHMENT, "networks/1/config", "[]", "'networks', entry 1: \"config\""},
+
+	{BOX, "pod", "\"a//b\"", "'pod': "},
+	{BOX, "name", "\"a/b\"", "'name': "},
+	{BOX, "name", NULL, NULL},
+	{BOX, "id", NULL, NULL},
+	{BOX, "id", "\"net0.web\"", "'id' is 'net0.web', and should be 'net0.web.nginx'"},
+	{BOX, "created", LONG_TEXT, "'created' is longer than 31 bytes"},
+	{BOX, "runtime", NULL, NULL},
+	{BOX, "runtime", "\"crun\"", "'runtime': 'crun' is not an absolute path"},
+	{BOX, "rootfs", "\"\"", "'rootfs': '' is not an absolute path"},
+	{BOX, "rootfs", NULL, "either 'rootfs' or 'bundle'"},
+	{BOX, "bundle", "\"/x\"", "either 'rootfs' or 'bundle'"},
+	{BOX, "command", NULL, NULL},
+	{BOX, "command", "[7]", NULL},
+	{BOX, "terminal", "1", NULL},
+	{BOX, "interactive", NULL, NULL},
+	{BOX, "autoRemove", "\"no\"", NULL},
+	{BOX, "keepGroups", NULL, NULL},
+	{BOX, "sharePid", NULL, NULL},
+	{BOX, "overlays", "[\"x\"]", "'overlays': 'x' is not an absolute path"},
+	{BOX, "chown", "[\"..\"]", "'chown': '..' is not an absolute path"},
+	{BOX, "net", "\"bridge\"", "'net' is 'bridge', which is not known"},
+	{BOX, "networks", "{}", NULL},
+	{BOX, "publish", "[80]", NULL},
+	{BOX, "restart", "\"never\"", "'restart' is 'never'"},
+	{BOX, "restartMax", "-1", NULL},
+	{BOX, "stopSignal", "0", NULL},
+	{BOX, "stopSignal", "65", NULL},
+	{BOX, "stopTimeout", "86401", NULL},
+	{BOX, "limits", NULL, NULL},
+	{BOX, "limits/memory", "-1", "'limits': \"memory\""},
+	{BOX, "limits/swap", NULL, "'limits': \"swap\""},
+	{BOX, "limits/cpuMilli", "4294967296", "'limits': \"cpuMilli\""},
+	{BOX, "limits/pids", "0.5", "'limits': \"pids\""},
+	{BOX, "cgroup", "\"a\"", "'cgroup': 'a' is not the path of a cgroup"},
+	{BOX, "cgroup", "\"/a/../../x\"", "is not the path of a cgroup"},
+	{BOX, "cgroup", "\"/a/..\"", "is not the path of a cgroup"},
+	{BOX, "health", "[]", NULL},
+	{BOX, "health/command", "[]", "'health': \"command\" is empty"},
+	{BOX, "health/command", NULL, "'health': \"command\""},
+	{BOX, "health/interval", "0", "'health': \"interval\""},
+	{BOX, "health/timeout", "604801", "'health': \"timeout\""},
+	{BOX, "health/retries", "0", "'health': \"retries\""},
+	{BOX, "health/startPeriod", "-1", "'health': \"startPeriod\""},
+	{BOX, "log", "\"syslog\"", "'log' is 'syslog'"},
+	{BOX, "logPath", "\"x.log\"", "'logPath': 'x.log' is not an absolute path"},
+	{BOX, "logMaxSize", NULL, NULL},
+	{BOX, "logMaxFiles", "0", NULL},
+	{BOX, "logMaxFiles", "1001", NULL},
+	{BOX, "pidfile", "\"x\"", "'pidfile': 'x'"},
+	{BOX, "cidfile", "7", NULL},
+	{BOX, "labels/team", "7", "label 'team' must be a string"},
+	{BOX, "annotations", NULL, NULL},
+	{BOX, "annotations/a", "{}", "annotation 'a' must be a string"},
+
+	{BOX_STATE, "phase", "\"asleep\"", "'phase' is 'asleep'"},
+	{BOX_STATE, "bootId", NULL, NULL},
+	{BOX_STATE, "since", NULL, NULL},
+	{BOX_STATE, "started", "7", NULL},
+	{BOX_STATE, "shim/pid", "0", "'shim': \"pid\""},
+	{BOX_STATE, "init", "[]", NULL},
+	{BOX_STATE, "order", "-1", NULL},
+	{BOX_STATE, "restarts", "4294967296", NULL},
+	{BOX_STATE, "stopRequested", NULL, NULL},
+	{BOX_STATE, "health", "\"ill\"", "'health' is 'ill'"},
+	{BOX_STATE, "healthFailures", NULL, NULL},
+	{BOX_STATE, "cgroup", "7", NULL},
+
+	{BOX_EXIT, "known", NULL, NULL},
+	{BOX_EXIT, "status", "256", NULL},
+	{BOX_EXIT, "status", "-1", NULL},
+	{BOX_EXIT, "signal", "65", NULL},
+	{BOX_EXIT, "oom", NULL, NULL},
+	{BOX_EXIT, "started", LONG_TEXT, NULL},
+	{BOX_EXIT, "ended", NULL, NULL},
+	{BOX_EXIT, "error", "{}", NULL},
 };
 
 static void test_damaged(void **state)
@@ -236,6 +314,9 @@ static void test_outputs_are_untouched(void **state)
 	struct attachment attachment = {.n_networks = 4711};
 	struct pod_spec spec = {.mtu = 4711};
 	struct pod_state pod = {.phase = POD_STOPPING};
+	struct container_spec box = {.stop_signal = 4711};
+	struct container_state box_state = {.restarts = 4711};
+	struct container_exit box_exit = {.signal = 4711};
 
 	scratch_init(&scratch);
 	damaged(&scratch, SPEC, "cniPluginDirs", "7", NULL);
@@ -247,6 +328,15 @@ static void test_outputs_are_untouched(void **state)
 	damaged(&scratch, ATTACHMENT, "networks/1/config", "7", NULL);
 	assert_int_equal(attachment_load(scratch.fd, &attachment, NULL), -EINVAL);
 	assert_int_equal(attachment.n_networks, 4711);
+	damaged(&scratch, BOX, "annotations", "7", NULL);
+	assert_int_equal(container_spec_load(scratch.fd, &box, NULL), -EINVAL);
+	assert_int_equal(box.stop_signal, 4711);
+	damaged(&scratch, BOX_STATE, "cgroup", "7", NULL);
+	assert_int_equal(container_state_load(scratch.fd, &box_state, NULL), -EINVAL);
+	assert_int_equal(box_state.restarts, 4711);
+	damaged(&scratch, BOX_EXIT, "error", "7", NULL);
+	assert_int_equal(container_exit_load(scratch.fd, &box_exit, NULL), -EINVAL);
+	assert_int_equal(box_exit.signal, 4711);
 }
 
 /* ---- limits ---- */
@@ -298,6 +388,16 @@ static void test_limits(void **state)
 	limited(&scratch, ATTACHMENT, "publish", text, 256, "'publish' has more than 256 members");
 	limited(&scratch, ATTACHMENT, "networks/0/addresses", text, 64,
 		"'addresses' has more than 64 members");
+	limited(&scratch, BOX, "overlays", text, CONTAINER_OVERLAYS_MAX,
+		"'overlays' has more than 32 members");
+	limited(&scratch, BOX, "chown", text, CONTAINER_CHOWN_MAX,
+		"'chown' has more than 64 members");
+	limited(&scratch, BOX, "networks", text, RECORD_NETWORKS_MAX,
+		"'networks' has more than 16 members");
+	limited(&scratch, BOX, "publish", text, RECORD_PUBLISH_MAX,
+		"'publish' has more than 256 members");
+	limited(&scratch, BOX, "health/command", text, 4096,
+		"'command' has more than 4096 members");
 	limited(&scratch, ATTACHMENT, "networks", json_at(json_get(attachment, "networks"), 0),
 		RECORD_NETWORKS_MAX, "more than 16 networks");
 }

@@ -39,6 +39,8 @@ static void test_spec_round_trip(void **state)
 	assert_true(b.host_loopback);
 	assert_false(b.ipv6);
 	assert_int_equal(b.mtu, 1500);
+	assert_int_equal(b.shm_size, 8192);
+	assert_true(b.auto_remove);
 	assert_int_equal(ntohl(b.net4.s_addr), 0xc0a88000);
 	assert_int_equal(b.prefix4, 20);
 	assert_memory_equal(&a.uids, &b.uids, sizeof(a.uids));
@@ -212,9 +214,13 @@ static void test_optional_members(void **state)
 	document = example(SPEC);
 	json_remove(document, "uidMappings");
 	json_remove(document, "gidMappings");
+	json_remove(document, "shmSize");
+	json_remove(document, "autoRemove");
 	assert_int_equal(record_save(scratch.fd, RECORD_POD, take_ptr(document), NULL), 0);
 	assert_int_equal(pod_spec_load(scratch.fd, &spec, NULL), 0);
 	assert_int_equal(spec.uids.n, 0);
+	assert_int_equal(spec.shm_size, 64 << 20);
+	assert_false(spec.auto_remove);
 }
 
 static void test_missing_record(void **state)

@@ -467,6 +467,58 @@ static void test_client_bad_peers(void **state)
 	}
 }
 
+/* ---- calls that are not answered ---- */
+
+static void test_notify(void **state)
+{
+	autoclose int dirfd = -1, listener = -1, connection = -1;
+	cleanup(varlink_call_done) struct varlink_call call = {0};
+	struct json *parameters = json_new_object();
+	char dir[] = "/tmp/test-varlink-XXXXXX";
+	autofree char *text = NULL;
+	size_t length = 0;
+
+	assert_non_null(mkdtemp(dir));
+	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(varlink_notify(dirfd, SOCKET, "a.B", NULL), -ENOENT);
+	assert_int_equal(varlink_notify(dirfd, SOCKET, "a.B", json_new_object()), -ENOENT);
+	assert_int_equal(fd_listen_unix(dirfd, SOCKET, SOCK_STREAM, &listener, NULL), 0);
+	json_set_string(parameters, "child", "web");
+	assert_int_equal(varlink_notify(dirfd, SOCKET, "a.B", parameters), 0);
+	connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(connection >= 0);
+	assert_int_equal(fd_read_all(connection, 4096, &text, &length), 0);
+	assert_int_equal(text[length - 1], '\0');
+	assert_int_equal(varlink_call_parse(text, length - 1, &call, NULL), 0);
+	assert_string_equal(call.method, "a.B");
+	assert_true(call.oneway);
+	assert_false(call.more);
+	assert_string_equal(json_string(json_get(call.parameters, "child")), "web");
+	assert_int_equal(unlinkat(dirfd, SOCKET, 0), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+/* A service that hangs takes no more connections at some point: the alarm is for a call that
+ * waits for it. */
+static void test_notify_never_blocks(void **state)
+{
+	autoclose int dirfd = -1, listener = -1;
+	char dir[] = "/tmp/test-varlink-XXXXXX";
+	int r = 0;
+
+	assert_non_null(mkdtemp(dir));
+	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(fd_listen_unix(dirfd, SOCKET, SOCK_STREAM, &listener, NULL), 0);
+	assert_int_equal(listen(listener, 0), 0);
+	alarm(30);
+	for (int i = 0; i < 10 && r == 0; i++)
+		r = varlink_notify(dirfd, SOCKET, "a.B", NULL);
+	alarm(0);
+	assert_int_equal(r, -EAGAIN);
+	assert_int_equal(unlinkat(dirfd, SOCKET, 0), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,6 +536,8 @@ int main(void)
 		cmocka_unit_test(test_client_errors),
 		cmocka_unit_test(test_client_timeout),
 		cmocka_unit_test(test_client_bad_peers),
+		cmocka_unit_test(test_notify),
+		cmocka_unit_test(test_notify_never_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
