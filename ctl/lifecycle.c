@@ -115,9 +115,10 @@ static bool podd_answers(const struct held_pod *pod)
 
 /* Starts a supervisor unless there is one that works. */
 static int ensure_podd(const struct ctl *ctl, const char *path, struct held_pod *pod,
-	struct err *err)
+	bool *ret_took_over, struct err *err)
 {
 	bool podd_alive = proc_alive(&pod->state.podd);
+	int r;
 
 	if (pod->phase == POD_RUNNING && podd_alive) {
 		if (podd_answers(pod))
@@ -132,16 +133,24 @@ static int ensure_podd(const struct ctl *ctl, const char *path, struct held_pod 
 	if (pod->phase == POD_STOPPING && podd_alive)
 		return err_set(err, -EBUSY, "pod %s is being stopped; start it when it has stopped",
 			path);
-	return launch_podd(ctl->root, path, pod->podfd, err);
+	r = launch_podd(ctl->root, path, pod->podfd, err);
+	if (r == 0)
+		*ret_took_over = pod->phase == POD_RUNNING;
+	return r;
 }
 
-int lifecycle_start(const struct ctl *ctl, const char *path, struct err *err)
+int lifecycle_start(const struct ctl *ctl, const char *path, bool *ret_took_over, struct err *err)
 {
 	autoheld pod = HELD_POD_NONE;
+	bool took_over = false;
 	int r;
 
 	r = hold_pod(ctl, path, &pod, err);
-	return r < 0 ? r : ensure_podd(ctl, path, &pod, err);
+	if (r == 0)
+		r = ensure_podd(ctl, path, &pod, &took_over, err);
+	if (r == 0 && ret_took_over)
+		*ret_took_over = took_over;
+	return r;
 }
 
 /* Processes that were recorded before the machine's last start are gone, whoever has their pids

@@ -3,6 +3,7 @@
 
 /* Starting, stopping and removing one pod, for the verbs of these names. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ctl.h"
@@ -11,9 +12,10 @@
 #define LIFECYCLE_STOP_SECONDS 10
 #define LIFECYCLE_STOP_SECONDS_MAX 86400
 
-/* One that runs already is fine; one whose supervisor died gets a new one. Return: 0, -ENOENT,
- * -EBUSY (is being stopped), -errno. */
-int lifecycle_start(const struct ctl *ctl, const char *path, struct err *err);
+/* One that runs already is fine; one whose supervisor died gets a new one, which takes over what
+ * runs: then *ret_took_over (may be NULL) is true. Return: 0, -ENOENT, -EBUSY (is being stopped),
+ * -errno. */
+int lifecycle_start(const struct ctl *ctl, const char *path, bool *ret_took_over, struct err *err);
 
 /* The pods inside are stopped first. One that does not run is fine. Return: 0, -ENOENT, -errno. */
 int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err);

@@ -245,7 +245,7 @@ static int try_to_run(const struct ctl *ctl, const char *path, struct pod_runnin
 		return 1;
 	if (is_stopping(pod) && await_podd(pod, STOPPING_TIMEOUT_MS) < 0)
 		return err_set(err, -EBUSY, "pod %s is being stopped, and does not end", path);
-	r = lifecycle_start(ctl, path, err);
+	r = lifecycle_start(ctl, path, NULL, err);
 	return r == -EBUSY ? 0 : r;
 }
 

@@ -50,7 +50,7 @@ static int restart_pod(const struct ctl *ctl, const char *path, uint32_t seconds
 	r = lifecycle_stop(ctl, path,
 		seconds == STOP_DEFAULT ? LIFECYCLE_STOP_SECONDS : seconds, err);
 	if (r == 0)
-		r = lifecycle_start(ctl, path, err);
+		r = lifecycle_start(ctl, path, NULL, err);
 	return r < 0 ? r : start_pod_containers(ctl, path, order, err);
 }
 

@@ -25,12 +25,14 @@ struct start_options {
 static int start_target(const struct ctl *ctl, const struct target *target, uint64_t order,
 	struct err *err)
 {
+	bool took_over;
 	int r;
 
 	if (!target->is_pod)
 		return start_container(ctl, target, order, err);
-	r = lifecycle_start(ctl, target->path, err);
-	return r < 0 ? r : start_pod_containers(ctl, target->path, order, err);
+	r = lifecycle_start(ctl, target->path, &took_over, err);
+	/* The pod was running all the time: what has ended in it, has ended. */
+	return r < 0 || took_over ? r : start_pod_containers(ctl, target->path, order, err);
 }
 
 static int start_all(const struct ctl *ctl, char *const *names, bool json)
@@ -99,8 +101,8 @@ const struct ctl_verb verb_start = {
 	.operands_max = SIZE_MAX,
 	.summary = "Start pods with their containers, or containers",
 	.details = "Paths are printed when packets can leave the pod, or the command runs. What runs\n"
-		   "is left alone. A pod whose supervisor died gets a new one; its namespaces,\n"
-		   "containers and connections are not disturbed. A container's pod is started first.",
+		   "is left alone. A pod whose supervisor died gets a new one, and nothing else of it\n"
+		   "is disturbed or started. A container's pod is started first.",
 	.example = "podctl start net0",
 	.run = run,
 };

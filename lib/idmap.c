@@ -80,6 +80,19 @@ static bool has_capability(unsigned capability)
 	return data[capability / 32].effective & (1U << (capability % 32));
 }
 
+/* Runtimes tell a user namespace by its map not being "0 0 4294967295", the initial one's
+ * (user_namespaces(7)), and do in it without what only the initial one's root may, mknod(2) say. The
+ * same map in two pieces is not taken for it. */
+static void split_whole_map(struct idmap *map)
+{
+	struct idmap_extent *first = &map->extents[0];
+
+	if (map->n != 1 || first->size != UINT32_MAX)
+		return;
+	first->size = 1;
+	map->extents[map->n++] = (struct idmap_extent){1, 1, UINT32_MAX - 1};
+}
+
 /* The namespace's own ids, each mapped to itself: its map's first column. */
 static int own_ids(enum idmap_kind kind, struct idmap *ret, struct err *err)
 {
@@ -103,6 +116,7 @@ static int own_ids(enum idmap_kind kind, struct idmap *ret, struct err *err)
 		if (r < 0)
 			return err_wrap(err, r, "%s", path);
 	}
+	split_whole_map(&map);
 	*ret = map;
 	return 0;
 }

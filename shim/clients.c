@@ -10,6 +10,9 @@
  *                    it took nothing for PATIENCE_US: lost, no more output for it
  *
  * What is not output (SHIM_EXIT and the like) is kept for a lost one too: it is little.
+ *
+ * Any call may find that a connection is gone, and calls come from anywhere. So closing only marks
+ * it and gives its descriptor back; its owner is told, and it is freed, from the loop.
  */
 
 #include "clients.h"
@@ -57,11 +60,11 @@ struct clients {
 	void *userdata;
 	sd_event_source *accept;
 	sd_event_source *look;
+	sd_event_source *bury; /* frees the closed ones */
 	int listener;
 	uid_t owner;
 	struct client *first;
-	unsigned n;
-	unsigned busy;         /* closed ones stay in the list while it is walked */
+	unsigned n;            /* that are not closed */
 	bool held;
 };
 
@@ -90,23 +93,27 @@ static void client_free(struct client *client)
 
 static void update_hold(struct clients *clients);
 
-/* Frees the closed ones, when nobody walks through the list. */
-static void collect(struct clients *clients)
+static void bury(struct clients *clients, struct client **link)
 {
+	struct client *client = *link;
+
+	*link = client->next;
+	clients->handler->closed(client);
+	client_free(client);
+}
+
+static int on_bury(sd_event_source *source, void *userdata)
+{
+	struct clients *clients = userdata;
 	struct client **link = &clients->first;
 
-	if (clients->busy > 0)
-		return;
 	while (*link) {
-		struct client *client = *link;
-
-		if (!client->closed) {
-			link = &client->next;
-			continue;
-		}
-		*link = client->next;
-		client_free(client);
+		if ((*link)->closed)
+			bury(clients, link);
+		else
+			link = &(*link)->next;
 	}
+	return 0;
 }
 
 static void client_close(struct client *client)
@@ -120,8 +127,7 @@ static void client_close(struct client *client)
 	client->io = sd_event_source_disable_unref(client->io);
 	cleanup_close(&client->fd);
 	client->fd = -1;
-	clients->handler->closed(client);
-	client->data = NULL;
+	sd_event_source_set_enabled(clients->bury, SD_EVENT_ONESHOT);
 	update_hold(clients);
 }
 
@@ -292,7 +298,6 @@ static int on_look(sd_event_source *source, uint64_t now, void *userdata)
 	struct clients *clients = userdata;
 	bool again = false;
 
-	clients->busy++;
 	for (struct client *client = clients->first; client; client = client->next) {
 		bool stuck = now - client->progress >= PATIENCE_US;
 
@@ -305,9 +310,7 @@ static int on_look(sd_event_source *source, uint64_t now, void *userdata)
 		else
 			again = true;
 	}
-	clients->busy--;
 	update_hold(clients);
-	collect(clients);
 	if (again)
 		look_soon(clients);
 	return 0;
@@ -319,7 +322,6 @@ void client_end(struct client *client)
 		return;
 	if (!client_is_behind(client)) {
 		client_close(client);
-		collect(client->owner);
 		return;
 	}
 	client->ending = true;
@@ -346,17 +348,13 @@ static void receive_message(struct client *client)
 static int on_client(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct client *client = userdata;
-	struct clients *clients = client->owner;
 
-	clients->busy++;
 	if (events & EPOLLOUT)
 		send_waiting(client);
 	if (!client->closed && client->hears && (events & (EPOLLIN | EPOLLHUP)))
 		receive_message(client);
 	else if (!client->closed && (events & (EPOLLHUP | EPOLLERR)))
 		client_close(client);
-	clients->busy--;
-	collect(clients);
 	return 0;
 }
 
@@ -426,6 +424,7 @@ int clients_new(sd_event *event, const struct place *place, const struct clients
 {
 	struct clients *clients = calloc(1, sizeof(*clients));
 	struct stat st;
+	int r;
 
 	if (!clients)
 		return err_oom(err);
@@ -435,6 +434,13 @@ int clients_new(sd_event *event, const struct place *place, const struct clients
 	clients->userdata = userdata;
 	clients->listener = -1;
 	clients->owner = fstat(place->podfd, &st) == 0 ? st.st_uid : 0;
+	r = sd_event_add_defer(event, &clients->bury, on_bury, clients);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(clients->bury, SD_EVENT_OFF);
+	if (r < 0) {
+		clients_free(clients);
+		return err_set(err, r, "preparing to serve connections: %s", strerror(-r));
+	}
 	*ret = clients;
 	return 0;
 }
@@ -466,22 +472,18 @@ void clients_free(struct clients *clients)
 		return;
 	clients_unlisten(clients);
 	sd_event_source_disable_unref(clients->look);
-	for (struct client *client = clients->first, *next; client; client = next) {
-		next = client->next;
-		client_free(client);
-	}
+	sd_event_source_disable_unref(clients->bury);
+	while (clients->first)
+		bury(clients, &clients->first);
 	free(clients);
 }
 
 void clients_each(struct clients *clients, void (*function)(struct client *client, void *argument),
 	void *argument)
 {
-	clients->busy++;
 	for (struct client *client = clients->first; client; client = client->next)
 		if (!client->closed)
 			function(client, argument);
-	clients->busy--;
-	collect(clients);
 }
 
 bool clients_is_empty(const struct clients *clients)

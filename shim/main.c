@@ -69,8 +69,9 @@ struct shim {
 
 static void shim_done(struct shim *shim)
 {
-	lifecycle_free(shim->lifecycle);
+	/* What ends with each of them, still needs the others. */
 	clients_free(shim->clients);
+	lifecycle_free(shim->lifecycle);
 	requests_free(shim->requests);
 	execs_free(shim->execs);
 	runtime_free(shim->runtime);

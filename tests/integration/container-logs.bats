@@ -86,16 +86,20 @@ teardown() {
 
 @test "who does not read holds up nobody" {
 	mkfifo "$BATS_TEST_TMPDIR/stuck"
-	box run a -d -i -v "$BATS_TEST_TMPDIR/lines:/data:ro" sh -c "read x; $big; echo finished"
-	# A reader that never reads: its output goes to a fifo that nobody empties.
+	box run a -d -v "$BATS_TEST_TMPDIR:/io" sh -c "until [ -e /io/go ]; do echo tick; sleep 0.1; done
+		i=0; while [ \$i -lt 64 ]; do cat /io/lines; i=\$((i+1)); done; echo finished"
+	# It is attached, and then nobody empties the fifo any more.
 	exec 8<>"$BATS_TEST_TMPDIR/stuck"
 	podctl attach --no-stdin net0/a >&8 &
-	local stuck=$!
-	# Each attachment is there when its connection is: seen by the shim's sockets.
-	timeout 10 bash -c 'until [ "$(ss -Hxp | grep -c "pid=$0,")" -ge 2 ]; do :; done' "$(shim_pid net0/a)" ||
-		true
-	echo go | podctl attach net0/a | tail -n 1 >"$BATS_TEST_TMPDIR/last"
-	equal "$(cat "$BATS_TEST_TMPDIR/last")" finished
+	local stuck=$! line reader
+	read -rt 10 -u 8 line
+	equal "$line" tick
+	podctl attach --no-stdin net0/a >"$BATS_TEST_TMPDIR/all" 8>&- &
+	reader=$!
+	await_file "$BATS_TEST_TMPDIR/all" tick
+	touch "$BATS_TEST_TMPDIR/go"
+	wait $reader
+	equal "$(tail -n 1 "$BATS_TEST_TMPDIR/all")" finished
 	equal "$(podctl logs net0/a | tail -n 1)" finished
 	end_process KILL $stuck
 	exec 8<&-

@@ -147,8 +147,7 @@ run_in() {
 @test "restart policies" {
 	box run a -d --restart on-failure:2 sh -c 'echo run; exit 3'
 	check 0 '^3$' podctl wait net0/a
-	timeout 20 bash -c 'while [ "$(jq .phase "$0")" != "\"exited\"" ]; do read -rt 0.05 <> <(:); done' \
-		"$(child_dir net0/a)/state.json" || true
+	await_state net0/a phase exited
 	equal "$(podctl logs net0/a | grep -c run)" 3
 	podctl rm -f net0/a
 	box run a -d --restart on-failure sh -c 'echo run; exit 0'
@@ -158,8 +157,7 @@ run_in() {
 	box run a -d --restart always -v "$BATS_TEST_TMPDIR:/io" sh -c 'echo run >>/io/runs; exec sleep 1000'
 	podctl exec net0/a true
 	kill -9 "$(init_pid net0/a)" 2>/dev/null || podctl enter net0 -- kill -9 "$(init_pid net0/a)"
-	timeout 20 bash -c 'until [ "$(wc -l <"$0")" -ge 2 ]; do read -rt 0.05 <> <(:); done' \
-		"$BATS_TEST_TMPDIR/runs"
+	await_file "$BATS_TEST_TMPDIR/runs" 'run\nrun'
 	check 0 '' podctl stop -t 0 net0/a
 	check 0 'exited' podctl ps -a
 	podctl rm net0/a
@@ -185,7 +183,7 @@ limit() {
 }
 
 @test "a kill for want of memory is told apart" {
-	box run a --memory 16m sh -c 'kill -9 $$' || true
+	box run a --memory 16m --init sh -c 'kill -9 $$' || true
 	equal "$(json "$(child_dir net0/a)/exit.json" .status)" 137
 	equal "$(jq .oom "$(child_dir net0/a)/exit.json")" false
 	podctl rm net0/a

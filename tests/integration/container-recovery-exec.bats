@@ -8,12 +8,12 @@ load recovery
 
 # ---- exec ----
 
-# podctl exec of a cat that waits for its input, until the runtime stands at the step.
+# podctl exec of a "cat -" that waits for its input, until the runtime stands at the step.
 exec_until() { # step
 	plan "$1"
 	[ -p "$BATS_TEST_TMPDIR/in" ] || mkfifo "$BATS_TEST_TMPDIR/in"
 	exec {input}<>"$BATS_TEST_TMPDIR/in"
-	"$PODD_STAGE/bin/podctl" exec -i net0/a cat <&$input >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	"$PODD_STAGE/bin/podctl" exec -i net0/a cat - <&$input >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	job=$!
 	arrive
 }
@@ -36,7 +36,7 @@ EXEC=("before exec" "after exec")
 			kill_job
 			release
 			end_input
-			while pid=$(pgrep -x cat); do
+			while pid=$(pgrep -fx "cat -"); do
 				await_end "$pid"
 			done
 			still_there

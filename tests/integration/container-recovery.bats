@@ -56,13 +56,7 @@ kill9() { # pid...
 	kill -KILL "$@" 2>/dev/null || podctl enter net0 -- kill -KILL "$@"
 }
 
-# Waits until the container's record says exited.
-await_exited() { # path
-	local file
-	file=$(child_dir "$1")/state.json
-	timeout 20 bash -c 'until [ "$(jq -r .phase "$0" 2>/dev/null)" = exited ]; do read -rt 0.02 <> <(:); done' \
-		"$file" || fail "$1 is not exited: $(cat "$file")"
-}
+await_exited() { await_state "$1" phase exited; } # path
 
 nothing_left() {
 	podctl rm -f -t 0 net0/a || true
@@ -126,8 +120,7 @@ nothing_left() {
 @test "the shim killed under an attached podctl: one error, nothing left" {
 	box run a sleep 1000 >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	local job=$! status=0
-	timeout 10 bash -c 'until [ "$(jq -r .phase "$0" 2>/dev/null)" = running ]; do read -rt 0.02 <> <(:); done' \
-		"$(child_dir net0/a)/state.json"
+	await_state net0/a phase running
 	kill9 "$(shim_pid net0/a)"
 	wait $job || status=$?
 	[ $status != 0 ] && [ $status != 137 ]
@@ -155,8 +148,7 @@ nothing_left() {
 					kill9 "$(pod_process net0 podd)"
 					go_on
 					podctl start net0
-					timeout 10 bash -c 'until [ "$(jq -r .phase "$0" 2>/dev/null)" = running ]; do
-						read -rt 0.02 <> <(:); done' "$(child_dir net0/a)/state.json"
+					await_state net0/a phase running
 					podctl kill net0/a
 					;;
 				esac
@@ -196,7 +188,7 @@ nothing_left() {
 			>"$BATS_TEST_TMPDIR/out" 3>&- &
 		local job=$!
 		exec 8>"$BATS_FILE_TMPDIR/slow/go"
-		timeout 10 bash -c 'until grep -q up "$0"; do read -rt 0.02 <> <(:); done' "$BATS_TEST_TMPDIR/out"
+		await_file "$BATS_TEST_TMPDIR/out" up
 		pkill -KILL -P $job -x podctl || kill9 $job
 		exec 8>&-
 		wait $job || true
@@ -217,8 +209,7 @@ nothing_left() {
 	await_exited net0/b
 	has_ended "$a"
 	has_ended "$b"
-	timeout 10 bash -c 'until [ "$(jq -r .phase "$0")" = failed ]; do read -rt 0.02 <> <(:); done' \
-		"$(pod_dir net0)/state.json"
+	await_state net0 phase failed
 	podctl rm -f net0
 }
 
@@ -227,11 +218,9 @@ nothing_left() {
 		-v "$BATS_TEST_TMPDIR:/io" sh -c 'echo run >>/io/runs; exec sleep 1000'
 	kill9 "$(pod_process net0 podd)"
 	kill9 "$(init_pid net0/a)"
-	timeout 10 bash -c 'until [ "$(wc -l <"$0")" -ge 2 ]; do read -rt 0.02 <> <(:); done' \
-		"$BATS_TEST_TMPDIR/runs"
+	await_file "$BATS_TEST_TMPDIR/runs" 'run\nrun'
 	podctl exec net0/a touch /tmp/healthy
-	timeout 20 bash -c 'until [ "$(jq -r .health "$0")" = healthy ]; do read -rt 0.05 <> <(:); done' \
-		"$(child_dir net0/a)/state.json"
+	await_state net0/a health healthy
 	podctl start net0
 	check 0 'healthy' podctl ps
 	podctl rm -f -t 0 net0/a

@@ -113,9 +113,9 @@ fetch() { # pod address [port]
 # After a failed test: ends what the test left, so that the next one starts clean. Return: 1
 # after a test that passed, whose leftovers are to be found by the comparison.
 rescue() {
-	local engine id pid
+	local engine id pid child
 	[ -z "${BATS_TEST_COMPLETED:-}" ] || return 1
-	for pid in $(pgrep -f "$BATS_TEST_TMPDIR"); do
+	for pid in $(pgrep -f "$BATS_TEST_TMPDIR|podd-shim .*$PODD_ROOT"); do
 		kill -9 "$pid" 2>/dev/null || true
 	done
 	for engine in runc crun; do
@@ -123,8 +123,8 @@ rescue() {
 			$engine delete -f "$id" || true
 		done
 	done
-	for pid in "$PODD_ROOT"/*/children; do
-		find "$pid" -mindepth 1 -delete 2>/dev/null || true
+	for child in "$PODD_ROOT"/*/children/*; do
+		[ -e "$child/container.json" ] || rm -rf "$child"
 	done
 }
 
@@ -370,6 +370,19 @@ ctr_state() { json "$(child_dir "$1")/state.json" "$2"; } # path filter
 
 init_pid() { ctr_state "$1" .init.pid; }
 shim_pid() { ctr_state "$1" .shim.pid; }
+
+# Waits until the file's text matches the (python) regular expression.
+await_file() { # file regex
+	"$TOOL" wait-file "$1" 20 "$2" || fail "$1: $(cat "$1")"
+}
+
+# Waits until a record of the container, or of the pod, says so.
+await_state() { # path member value
+	local dir
+	dir=$(child_dir "$1")
+	[[ $1 == */* ]] || dir=$(pod_dir "$1")
+	await_file "$dir/state.json" "^ *\"$2\": \"$3\""
+}
 
 # Waits until the container's log has a line that matches.
 await_log() { # path regex
