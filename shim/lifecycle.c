@@ -15,7 +15,8 @@
  * The phases are those of state.json, whose writer this is; within them, one step at a time is under
  * way, each asynchronous:
  *
- *   starting    chown (a child), RUNTIME create, RUNTIME start
+ *   starting    what the runtime still knows of an earlier run is deleted; chown (a child), RUNTIME
+ *               create, RUNTIME start
  *   running     nothing; the end of the first process begins the next
  *   ending      the others of a shared pid namespace are killed; the output is read to its end;
  *               RUNTIME delete; the records are written
@@ -38,6 +39,7 @@
 #include "cgroup.h"
 #include "cleanup.h"
 #include "deadline.h"
+#include "deletion.h"
 #include "file.h"
 #include "health.h"
 #include "hierarchy.h"
@@ -53,7 +55,6 @@
 /* Hooks (CNI plugins) run in create and delete. */
 #define CREATE_TIMEOUT_S 150
 #define START_TIMEOUT_S 60
-#define DELETE_TIMEOUT_S 150
 #define LEFTOVERS_US 2000
 #define LEFTOVERS_TRIES 2000
 #define PID_FILE "pid"
@@ -65,6 +66,7 @@
 
 enum step {
 	STEP_IDLE,
+	STEP_CLEAR,
 	STEP_CHOWN,
 	STEP_CREATE,
 	STEP_START,
@@ -86,6 +88,7 @@ struct lifecycle {
 	struct shim_log *log;
 	struct streams *streams;
 	struct health *health;
+	struct deletion *deletion;
 	sd_event_source *kill_timer;
 	sd_event_source *step_timer;
 	enum step step;
@@ -464,6 +467,19 @@ static int prepare_run(struct lifecycle *lifecycle, struct err *err)
 							 : create_container(lifecycle, err);
 }
 
+static void go_on_clean(void *userdata, bool clean)
+{
+	struct lifecycle *lifecycle = userdata;
+	struct err err = {};
+
+	deletion_free(take_ptr(lifecycle->deletion));
+	if (!clean)
+		clear_start(lifecycle, STATUS_FAILED,
+			"the runtime cannot delete what it knows of an earlier run; shim.log says why");
+	else if (prepare_run(lifecycle, &err) < 0)
+		clear_start(lifecycle, STATUS_FAILED, err.msg);
+}
+
 static void begin_run(struct lifecycle *lifecycle)
 {
 	struct err err = {};
@@ -472,7 +488,13 @@ static void begin_run(struct lifecycle *lifecycle)
 	lifecycle->has_run = false;
 	container_exit_done(&lifecycle->exit);
 	set_phase(lifecycle, CONTAINER_STARTING);
-	if (prepare_run(lifecycle, &err) < 0)
+	if (!deletion_is_needed(lifecycle->place)) {
+		go_on_clean(lifecycle, true);
+		return;
+	}
+	lifecycle->step = STEP_CLEAR;
+	if (deletion_begin(lifecycle->parts.event, lifecycle->place, lifecycle->parts.runtime,
+		    go_on_clean, lifecycle, &lifecycle->deletion, &err) < 0)
 		clear_start(lifecycle, STATUS_FAILED, err.msg);
 }
 
@@ -560,13 +582,14 @@ static bool begin_delay(struct lifecycle *lifecycle)
 		       lifecycle) >= 0;
 }
 
-static void on_deleted(void *userdata, const struct runtime_result *result)
+static void on_deleted(void *userdata, bool clean)
 {
 	struct lifecycle *lifecycle = userdata;
 	struct container_exit *exit = &lifecycle->exit;
 	bool stopped = lifecycle->state.stop_requested || pod_is_stopping(lifecycle->place);
 
-	/* What it said stands in shim.log; there is nobody to do it better. */
+	deletion_free(take_ptr(lifecycle->deletion));
+	/* If not clean, there is nobody to do it better now; the next run begins with it. */
 	remove_traces(lifecycle);
 	record_time_now(exit->ended);
 	save_exit(lifecycle);
@@ -584,15 +607,13 @@ static void on_deleted(void *userdata, const struct runtime_result *result)
 
 static void delete_container(struct lifecycle *lifecycle)
 {
-	const char *const arguments[] = {
-		"delete", "--force", lifecycle->place->spec.id, NULL};
-	const struct runtime_result none = {};
 	struct err err = {};
 
 	lifecycle->step = STEP_DELETE;
-	if (call(lifecycle, arguments, DELETE_TIMEOUT_S, on_deleted, &err) < 0) {
+	if (deletion_begin(lifecycle->parts.event, lifecycle->place, lifecycle->parts.runtime,
+		    on_deleted, lifecycle, &lifecycle->deletion, &err) < 0) {
 		place_log(lifecycle->place, "%s", err.msg);
-		on_deleted(lifecycle, &none);
+		on_deleted(lifecycle, false);
 	}
 }
 
@@ -770,6 +791,7 @@ void lifecycle_free(struct lifecycle *lifecycle)
 	sd_event_source_disable_unref(lifecycle->kill_timer);
 	sd_event_source_disable_unref(lifecycle->step_timer);
 	health_free(lifecycle->health);
+	deletion_free(lifecycle->deletion);
 	streams_free(lifecycle->streams);
 	shim_log_free(lifecycle->log);
 	container_state_done(&lifecycle->state);

@@ -161,6 +161,7 @@ static int add_starter(struct shim *shim, int *fd, struct err *err)
 	return r < 0 ? r : requests_set_starter(shim->requests, client, err);
 }
 
+/* Return: 0, 1 when something is left, -errno. */
 static int run(struct shim *shim, const struct arguments *arguments, int *starter, struct err *err)
 {
 	int r;
@@ -184,7 +185,7 @@ static int run(struct shim *shim, const struct arguments *arguments, int *starte
 	if (r < 0)
 		return r;
 	r = sd_event_loop(shim->event);
-	return r < 0 ? err_set(err, r, "the event loop failed: %s", strerror(-r)) : 0;
+	return r < 0 ? err_set(err, r, "the event loop failed: %s", strerror(-r)) : r;
 }
 
 /* Return: the exit status, or -1 to go on. */
@@ -269,8 +270,8 @@ int main(int argc, char **argv)
 	starter = inherited_client();
 	signal(SIGPIPE, SIG_IGN);
 	r = run(&shim, &arguments, &starter, &err);
-	if (r == 0)
-		return 0;
+	if (r >= 0)
+		return r;
 	say_failed(&arguments, starter, err.msg);
 	return EXIT_FAILED;
 }

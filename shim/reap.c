@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "deletion.h"
 #include "file.h"
 #include "hierarchy.h"
 #include "leftovers.h"
@@ -24,7 +25,6 @@
 #include "report.h"
 #include "text.h"
 
-#define DELETE_TIMEOUT_S 150
 #define KILL_TIMEOUT_US (UINT64_C(20) * 1000000)
 #define STATUS_UNKNOWN 255
 
@@ -34,6 +34,7 @@ struct reap {
 	struct runtime *runtime;
 	struct container_state state;
 	struct ns_id mounts;
+	struct deletion *deletion;
 	sd_event_source *gone;
 	sd_event_source *patience;
 	bool was_running;
@@ -65,11 +66,12 @@ static void save_state(struct container_state *state)
 		place_log(reap.place, "%s", err.msg);
 }
 
-static void on_deleted(void *userdata, const struct runtime_result *result)
+static void on_deleted(void *userdata, bool clean)
 {
 	struct place *place = reap.place;
 	struct err err = {};
 
+	deletion_free(take_ptr(reap.deletion));
 	if (reap.mounts.inode)
 		leftovers_kill(&reap.mounts);
 	overlay_remove(place);
@@ -89,31 +91,25 @@ static void on_deleted(void *userdata, const struct runtime_result *result)
 			place_log(place, "removing the container: %s", err.msg);
 		report(place, "remove", NULL, 0);
 	}
-	sd_event_exit(reap.event, 0);
+	sd_event_exit(reap.event, clean ? 0 : 1);
 }
 
 static int delete_container(struct err *err)
 {
-	const char *const arguments[] = {"delete", "--force", reap.place->spec.id, NULL};
-	struct runtime_call call = RUNTIME_CALL_INIT;
-
 	reap.gone = sd_event_source_disable_unref(reap.gone);
 	reap.patience = sd_event_source_disable_unref(reap.patience);
-	call.arguments = arguments;
-	call.timeout_s = DELETE_TIMEOUT_S;
-	call.done = on_deleted;
-	return runtime_call(reap.runtime, &call, err);
+	return deletion_begin(reap.event, reap.place, reap.runtime, on_deleted, NULL, &reap.deletion,
+		err);
 }
 
 static void go_on(void)
 {
-	const struct runtime_result none = {};
 	struct err err = {};
 
 	if (delete_container(&err) == 0)
 		return;
 	place_log(reap.place, "%s", err.msg);
-	on_deleted(NULL, &none);
+	on_deleted(NULL, false);
 }
 
 static int on_gone(sd_event_source *source, int fd, uint32_t events, void *userdata)

@@ -9,6 +9,7 @@
 #include "reaper.h"
 #include "runtime.h"
 
-/* Ends the loop when it is done. Return: 0 or -errno. */
+/* Ends the loop when it is done, with 0, or with 1 when the runtime's state is left: it may be tried
+ * again. Return: 0 or -errno. */
 int reap_begin(sd_event *event, struct place *place, struct reaper *reaper, struct runtime *runtime,
 	struct err *err);

@@ -40,8 +40,9 @@ await_healthy() { # path
 	timeout 30 "$PODD_STAGE/bin/podctl" events --format json net0 >"$events" 3>&- &
 	exec 9<"$events"
 	while ! is_healthy "$1" && read -r -t 30 _ <&9; do :; done
+	# Its next event would end it as well.
 	exec 9<&-
-	kill $!
+	kill $! 2>/dev/null || true
 	wait $! || true
 	is_healthy "$1" || { podctl logs "$1"; fail "$1 did not become healthy"; }
 }
@@ -106,7 +107,7 @@ await_healthy() { # path
 		--health-cmd "$bin/pg_isready -h 127.0.0.1" --health-interval 1 \
 		$bin/postgres -D /data/db -c listen_addresses=127.0.0.1 -c jit=off
 	await_healthy net0/postgres
-	check 0 '^5050$' service client --rm -u postgres $bin/psql -h 127.0.0.1 -At -c \
+	check 0 $'\n5050$' service client --rm -u postgres $bin/psql -h 127.0.0.1 -At -c \
 		'CREATE TABLE t AS SELECT generate_series(1,100) AS n; SELECT sum(n) FROM t' postgres
 	check 0 '' podctl stop net0/postgres
 	equal "$(json "$(child_dir net0/postgres)/exit.json" .status)" 0

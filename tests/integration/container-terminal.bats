@@ -32,16 +32,24 @@ terminal() { "$BATS_TEST_DIRNAME/terminal" "$@" 3>&-; }
 			expect /dev/(pts/0|console)
 			send echo a$((1+1))b\n
 			expect a2b
-			send sleep 1000\n
+			send echo b$((1))g; cat\n
+			expect b1g
+			send once\n
+			expect once\r\nonce
 			send \x03
-			send echo $((129+1))\n
-			expect 130
-			send cat\n
+			expect ~ #
+			send echo $?$((5))\n
+			expect 1305
+			send echo c$((1))t; cat\n
+			expect c1t
+			send typed\n
+			expect typed\r\ntyped
 			send \x1a
-			expect Stopped
+			expect Stopped.*\r\n~ #
 			send kill -9 %1; echo $((4+4))x\n
 			expect 8x
-			send exit 6\n
+			# The first time, the shell reminds of its stopped job.
+			send exit 6\nexit 6\n
 			end 6
 			cooked
 		END
@@ -153,18 +161,20 @@ terminal() { "$BATS_TEST_DIRNAME/terminal" "$@" 3>&-; }
 
 @test "several are attached at once, and all see the output" {
 	podctl run -d -it --name net0/a --rootfs "$BATS_FILE_TMPDIR/rootfs" sh
-	terminal podctl attach net0/a <<-'END' &
+	mkfifo "$BATS_TEST_TMPDIR/attached"
+	terminal podctl attach net0/a <<-END &
 		raw
+		sh echo >$BATS_TEST_TMPDIR/attached
 		expect told3
-		send \x10\x11
+		send \\x10\\x11
 		end 0
 	END
-	terminal podctl attach net0/a <<-'END'
+	terminal podctl attach net0/a <<-END
 		raw
-		expect .
-		send echo told$((3))\n
+		sh cat $BATS_TEST_TMPDIR/attached
+		send echo told\$((3))\\n
 		expect told3
-		send \x10\x11
+		send \\x10\\x11
 		end 0
 	END
 	wait $!

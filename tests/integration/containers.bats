@@ -155,7 +155,7 @@ gone() { # name
 		check 0 '' box run a --rm sh -c 'set; ls -l /proc/self/fd'
 		exec 7<&-
 		[[ $output != *abc* ]]
-		equal "$(grep -c '^l' <<<"$output")" 4 # 0, 1, 2, and ls's own
+		equal "$(grep -c '^l[r-]' <<<"$output")" 4 # 0, 1, 2, and ls's own
 		check 0 '^CapEff:.*00000000800405fb$' box run a --rm sh -c 'sed -n /CapEff/p /proc/self/status'
 		check 0 '^Seccomp:.2$' box run a --rm sh -c 'sed -n /Seccomp:/p /proc/self/status'
 		check 0 '^Seccomp:.0$' box run a --rm --security-opt seccomp=unconfined \
