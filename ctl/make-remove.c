@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "deadline.h"
 #include "file.h"
 #include "hierarchy.h"
 #include "text.h"
@@ -20,6 +21,7 @@
 
 #include "lifecycle.h"
 #include "make-internal.h"
+#include "watch.h"
 
 /* A shim ends a moment after it said that the container has ended. */
 #define SHIM_TIMEOUT_MS 5000
@@ -118,7 +120,34 @@ static bool pod_runs(const struct removal *removal)
 	return proc_alive(&removal->state.outer) || proc_alive(&removal->state.podd);
 }
 
-/* As long as the pod runs, its networks know the container until it is detached: podd does that. */
+static bool is_attached(int childfd)
+{
+	return faccessat(childfd, RECORD_ATTACHMENT, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* podd detaches what has ended, and may be at it just now. What it cannot do in time is refused. */
+static void await_detached(const struct removal *removal)
+{
+	int64_t deadline = deadline_now_ms() + HOOK_TIMEOUT_MS;
+	struct watch watch = WATCH_NONE;
+	autoclose int childfd = -1;
+	int r;
+
+	if (!pod_runs(removal) ||
+		hierarchy_open_child(removal->podfd, removal->name, false, &childfd, NULL) < 0)
+		return;
+	r = watch_init(&watch, NULL);
+	if (r == 0)
+		r = watch_add_dir(&watch, childfd, NULL);
+	while (r >= 0 && is_attached(childfd) && refuse_running(removal, childfd, NULL) == 0) {
+		unsigned left = deadline_left_ms(deadline, HOOK_TIMEOUT_MS);
+
+		r = left > 0 ? watch_wait(&watch, -1, -1, (int)left) : -ETIMEDOUT;
+	}
+	watch_done(&watch);
+}
+
+/* As long as the pod runs, its networks know the container until it is detached. */
 static int refuse_attached(const struct removal *removal, int childfd, struct err *err)
 {
 	struct attachment attachment = {};
@@ -220,6 +249,7 @@ int make_remove(const struct ctl *ctl, const char *pod, const char *name, struct
 		memset(&removal.spec, 0, sizeof(removal.spec));
 	if (pod_state_load(removal.podfd, &removal.state, NULL) < 0)
 		memset(&removal.state, 0, sizeof(removal.state));
+	await_detached(&removal);
 	r = hierarchy_lock_child(removal.podfd, name, HOOK_TIMEOUT_MS, &lock, err);
 	if (r == -EWOULDBLOCK)
 		return err_set(err, -EBUSY, "container %s/%s is being attached or detached", pod,

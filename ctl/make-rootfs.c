@@ -285,20 +285,20 @@ static int add_chown(struct making *making, const char *path)
 
 static int find_source(struct making *making, struct volume *volume)
 {
-	char *resolved = realpath(volume->source, NULL);
+	autofree char *resolved = realpath(volume->source, NULL);
 	struct stat st;
 
 	if (!resolved)
 		return err_errno(making->err, "the source %s of a mount", volume->source);
-	free(volume->source);
-	volume->source = resolved;
-	if (!volume->overlay)
+	free(take_ptr(volume->source));
+	if (!volume->overlay) {
+		volume->source = take_ptr(resolved);
 		return inherit_flags(making, volume);
+	}
 	if (stat(resolved, &st) == 0 && !S_ISDIR(st.st_mode))
 		return err_set(making->err, -ENOTDIR,
 			"the source %s of a mount is not a directory: it cannot have the option O",
 			resolved);
-	volume->source = NULL;
 	return add_overlay(making, resolved, &volume->source);
 }
 

@@ -115,7 +115,7 @@ static void list_names(char *text, size_t size, const char *pod, char *const *na
 	size_t used = 0;
 
 	text[0] = '\0';
-	for (size_t i = 0; names[i] && i < NAMES_SHOWN && used < size; i++)
+	for (size_t i = 0; i < NAMES_SHOWN && names[i] && used < size; i++)
 		used += (size_t)snprintf(text + used, size - used, "%s%s/%s", i ? ", " : "", pod,
 			names[i]);
 	if (strv_length(names) > NAMES_SHOWN && used < size)

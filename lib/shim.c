@@ -149,6 +149,7 @@ struct stage {
 	struct ns_set namespaces;
 	int null;
 	int log;
+	int client;                     /* the launch's; in the child wherever it is moved to */
 };
 
 static void stage_done(struct stage *stage)
@@ -201,8 +202,8 @@ static void __attribute__((noreturn)) child_fail(const struct stage *stage, cons
 	const struct shim_launch *launch = stage->launch;
 
 	dprintf(stage->log, "podd-shim: %s/%s: %s\n", launch->pod, launch->name, reason);
-	if (launch->client >= 0)
-		shim_send(launch->client, SHIM_ERROR, STATUS_FAILED, 0, reason, strlen(reason), -1);
+	if (stage->client >= 0)
+		shim_send(stage->client, SHIM_ERROR, STATUS_FAILED, 0, reason, strlen(reason), -1);
 	_exit(STATUS_FAILED);
 }
 
@@ -217,7 +218,7 @@ static void reset_signals(void)
 }
 
 /* Leaves the shim's own fds and no other. The numbers must not be in the way of one another. */
-static int place_fds(struct stage *stage, int *client)
+static int place_fds(struct stage *stage)
 {
 	int above = SHIM_FD_CLIENT + 1;
 
@@ -226,31 +227,30 @@ static int place_fds(struct stage *stage, int *client)
 	if (stage->null < 0 || stage->log < 0 || dup2(stage->null, 0) < 0 ||
 		dup2(stage->log, 1) < 0 || dup2(stage->log, 2) < 0)
 		return -errno;
-	if (*client < 0) {
+	if (stage->client < 0) {
 		close(SHIM_FD_CLIENT);
 		return 0;
 	}
-	*client = fcntl(*client, F_DUPFD_CLOEXEC, above);
-	return *client < 0 ? -errno : fd_move_to(*client, SHIM_FD_CLIENT);
+	stage->client = fcntl(stage->client, F_DUPFD_CLOEXEC, above);
+	return stage->client < 0 ? -errno : fd_move_to(stage->client, SHIM_FD_CLIENT);
 }
 
 static void __attribute__((noreturn)) child_exec(struct stage *stage)
 {
-	struct shim_launch launch = *stage->launch;
+	const struct shim_launch *launch = stage->launch;
 	char order[24];
-	const char *const argv[] = {"podd-shim", "--root", launch.root, "--pod", launch.pod,
-		"--name", launch.name, "--order", order, launch.reap ? "--reap" : NULL, NULL};
+	const char *const argv[] = {"podd-shim", "--root", launch->root, "--pod", launch->pod,
+		"--name", launch->name, "--order", order, launch->reap ? "--reap" : NULL, NULL};
 	static char *const environment[] = {NULL};
 	struct err err = {};
 
-	stage->launch = &launch;
-	snprintf(order, sizeof(order), "%" PRIu64, launch.order);
+	snprintf(order, sizeof(order), "%" PRIu64, launch->order);
 	reset_signals();
 	setsid();
 	umask(022);
 	if (ns_join(&stage->namespaces, &err) < 0)
 		child_fail(stage, err.msg);
-	if (chdir("/") < 0 || place_fds(stage, &launch.client) < 0) {
+	if (chdir("/") < 0 || place_fds(stage) < 0) {
 		err_errno(&err, "cannot set up the shim's descriptors");
 		child_fail(stage, err.msg);
 	}
@@ -263,7 +263,8 @@ static void __attribute__((noreturn)) child_exec(struct stage *stage)
 
 int shim_launch(const struct shim_launch *launch, pid_t *ret_pid, struct err *err)
 {
-	cleanup(stage_done) struct stage stage = {.launch = launch, .null = -1, .log = -1};
+	cleanup(stage_done) struct stage stage = {
+		.launch = launch, .null = -1, .log = -1, .client = launch->client};
 	pid_t pid;
 	int r;
 

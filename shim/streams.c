@@ -10,6 +10,10 @@
  * until they are empty or closed, and nobody who keeps an end open is waited for. A terminal passes
  * its data on a little later (the kernel's flush_to_ldisc()), so there its closing is waited for, but
  * not for ever.
+ *
+ * stdout and stderr are read in the order in which they became readable: an epoll(7) of their own
+ * hands them out that way, sd-event would not. What was written to both before either was read is the
+ * only thing that can change places; no more can be known of two pipes.
  */
 
 #include "streams.h"
@@ -18,6 +22,7 @@
 #include <fcntl.h>
 #include <stdalign.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -38,7 +43,6 @@ enum { INPUT, OUTPUT, ERRORS };
 
 struct source {
 	struct streams *streams;
-	sd_event_source *io;
 	int fd;
 	bool is_stderr;
 	bool open;
@@ -52,6 +56,8 @@ struct streams {
 	void *userdata;
 	struct console *console;
 	struct source outputs[2];
+	int epoll;                 /* the open outputs */
+	sd_event_source *readable;
 	sd_event_source *writable;
 	sd_event_source *drain;    /* while draining: once more, or the end of patience */
 	sd_event_source *patience;
@@ -92,7 +98,8 @@ static void note_use(sd_event *event)
 
 static void source_close(struct source *source)
 {
-	source->io = sd_event_source_disable_unref(source->io);
+	if (source->open)
+		epoll_ctl(source->streams->epoll, EPOLL_CTL_DEL, source->fd, NULL);
 	source->open = false;
 }
 
@@ -116,33 +123,41 @@ static void grow(struct source *source)
 			break;
 }
 
-/* Return: true when there may be more at once. */
-static bool read_once(struct source *source)
+static void read_once(struct source *source)
 {
 	ssize_t n;
 
 	n = read(source->fd, buffer, sizeof(buffer));
 	if (n == sizeof(buffer) && !source->grown)
 		grow(source);
-	if (n > 0) {
+	if (n > 0)
 		hand_on(source, (size_t)n);
-		return true;
-	}
-	if (n < 0 && errno == EINTR)
-		return true;
 	/* A terminal whose other side was closed by all gives EIO. */
-	if (n == 0 || errno != EAGAIN)
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		source_close(source);
-	return false;
 }
 
-static int on_output(sd_event_source *io, int fd, uint32_t events, void *userdata)
+/* Return: false when there was nothing to read. */
+static bool read_ready(struct streams *streams)
 {
-	struct source *source = userdata;
-	struct streams *streams = source->streams;
+	struct epoll_event events[2];
+	int n = epoll_wait(streams->epoll, events, 2, 0);
 
-	for (int i = 0; i < READS_MAX && source->open && !streams->paused; i++)
-		if (!read_once(source))
+	for (int i = 0; i < n && !streams->paused; i++) {
+		struct source *source = events[i].data.ptr;
+
+		if (source->open)
+			read_once(source);
+	}
+	return n > 0;
+}
+
+static int on_readable(sd_event_source *io, int fd, uint32_t events, void *userdata)
+{
+	struct streams *streams = userdata;
+
+	for (int i = 0; i < READS_MAX && !streams->paused; i++)
+		if (!read_ready(streams))
 			break;
 	note_use(streams->event);
 	return 0;
@@ -150,15 +165,14 @@ static int on_output(sd_event_source *io, int fd, uint32_t events, void *userdat
 
 static int source_begin(struct streams *streams, struct source *source)
 {
-	int r;
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
 
 	if (source->fd < 0)
 		return 0;
+	if (epoll_ctl(streams->epoll, EPOLL_CTL_ADD, source->fd, &event) < 0)
+		return -errno;
 	source->open = true;
-	r = sd_event_add_io(streams->event, &source->io, source->fd, EPOLLIN, on_output, source);
-	if (r >= 0 && streams->paused)
-		r = sd_event_source_set_enabled(source->io, SD_EVENT_OFF);
-	return r < 0 ? r : 0;
+	return 0;
 }
 
 void streams_pause(struct streams *streams, bool paused)
@@ -166,9 +180,7 @@ void streams_pause(struct streams *streams, bool paused)
 	if (!streams || streams->paused == paused)
 		return;
 	streams->paused = paused;
-	for (int i = 0; i < 2; i++)
-		sd_event_source_set_enabled(
-			streams->outputs[i].io, paused ? SD_EVENT_OFF : SD_EVENT_ON);
+	sd_event_source_set_enabled(streams->readable, paused ? SD_EVENT_OFF : SD_EVENT_ON);
 	if (streams->draining && !streams->finished)
 		sd_event_source_set_enabled(streams->drain, paused ? SD_EVENT_OFF : SD_EVENT_ON);
 }
@@ -203,11 +215,8 @@ static int on_patience(sd_event_source *source, uint64_t now, void *userdata)
 static int on_drain(sd_event_source *source, void *userdata)
 {
 	struct streams *streams = userdata;
-	bool more = false;
+	bool more = !streams->paused && read_ready(streams);
 
-	for (int i = 0; i < 2; i++)
-		if (streams->outputs[i].open && !streams->paused)
-			more |= read_once(&streams->outputs[i]);
 	if (streams->paused)
 		return 0;
 	if (is_closed(streams) || (!more && !streams->options.terminal))
@@ -379,6 +388,9 @@ int streams_new(sd_event *event, const struct place *place, const struct streams
 	for (int i = 0; i < 2; i++)
 		streams->outputs[i] =
 			(struct source){.streams = streams, .fd = -1, .is_stderr = i == 1};
+	streams->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (streams->epoll < 0)
+		return err_errno(err, "making an epoll instance");
 	if (options->terminal) {
 		r = console_new(event, place, on_master, streams, &streams->console, err);
 	} else {
@@ -411,6 +423,8 @@ void streams_free(struct streams *streams)
 		source_close(&streams->outputs[i]);
 		cleanup_close(&streams->outputs[i].fd);
 	}
+	sd_event_source_disable_unref(streams->readable);
+	cleanup_close(&streams->epoll);
 	close_child_ends(streams);
 	console_free(streams->console);
 	free(streams);
@@ -443,5 +457,10 @@ int streams_begin(struct streams *streams)
 	r = source_begin(streams, &streams->outputs[0]);
 	if (r == 0)
 		r = source_begin(streams, &streams->outputs[1]);
-	return r;
+	if (r == 0)
+		r = sd_event_add_io(streams->event, &streams->readable, streams->epoll, EPOLLIN,
+			on_readable, streams);
+	if (r >= 0 && streams->paused)
+		r = sd_event_source_set_enabled(streams->readable, SD_EVENT_OFF);
+	return r < 0 ? r : 0;
 }

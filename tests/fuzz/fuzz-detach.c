@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <stdint.h>
 
+#include "cleanup.h"
+
 #include "detach.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

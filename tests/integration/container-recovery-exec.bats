@@ -192,8 +192,10 @@ run_to_add() {
 		open_plugin
 		plugin_runs DEL
 		open_plugin
-		job_status '125|255'
-		ended_unknown
+		job_status 125
+		# It never ran: podctl run takes it back.
+		[ ! -e "$(child_dir net0/a)" ]
+		left_nothing
 	done
 }
 
