@@ -9,6 +9,7 @@
 #include "text.h"
 
 #include "attach.h"
+#include "request.h"
 
 #define ANSWER_SECONDS 10
 
@@ -50,13 +51,12 @@ static int connect_shim(const struct target *target, uint32_t streams, int *ret,
 		return err_set(err, r, "container %s is not running", target->path);
 	if (r < 0)
 		return err_wrap(err, r, "container %s", target->path);
-	r = shim_send(socket, SHIM_ATTACH, streams, 0, NULL, 0, -1);
+	r = request_send(socket, target->path, SHIM_ATTACH, streams, 0, -1, err);
 	/* So that a shim which is stuck is noticed. */
 	if (r == 0)
-		r = shim_send(socket, SHIM_PING, 0, 0, NULL, 0, -1);
+		r = request_send(socket, target->path, SHIM_PING, 0, 0, -1, err);
 	if (r < 0)
-		return err_set(err, r, "container %s: its shim cannot be reached: %s", target->path,
-			strerror(-r));
+		return r;
 	*ret = take_fd(&socket);
 	return 0;
 }

@@ -65,7 +65,7 @@ int ctl_usage_error(const struct ctl_verb *verb, const char *format, ...)
 	complain("error", format, arguments);
 	va_end(arguments);
 	fprintf(stderr, "see 'podctl %s --help'\n", verb->name);
-	return CTL_USAGE;
+	return verb->passes_status ? CTL_FAILED : CTL_USAGE;
 }
 
 int ctl_print_json(struct json *document)

@@ -49,6 +49,7 @@ struct container_request container_options_request(const struct container_option
 	return (struct container_request){
 		.name = options->name,
 		.pod = options->pod,
+		.cidfile = options->cidfile,
 		.makes_container = options->rootfs || options->bundle,
 		.auto_remove = options->auto_remove,
 		.terminal = options->terminal,
@@ -171,11 +172,11 @@ static void add_limits(struct container_options *options, struct option *table, 
 {
 	const struct option entries[] = {
 		{.name = "memory", .letter = 'm', .argument = "SIZE", .text = &options->memory,
-			.help = "limit of memory: 64m, 1g"},
+			.help = "limit of memory: 64m, 1g; -1: none"},
 		{.name = "memory-swap", .argument = "SIZE", .text = &options->memory_swap,
-			.help = "limit of memory and swap together; -1: none"},
+			.help = "of memory and swap together; -1: none (default: twice the memory)"},
 		{.name = "cpus", .argument = "N", .text = &options->cpus,
-			.help = "limit of CPUs: 0.5"},
+			.help = "limit of CPUs: 0.5; 0: none"},
 		{.name = "pids-limit", .argument = "N", .text = &options->pids_limit,
 			.help = "limit of processes and threads; -1: none"},
 	};

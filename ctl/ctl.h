@@ -17,7 +17,7 @@
 enum ctl_status {
 	CTL_OK = 0,
 	CTL_MISSING = 1,        /* rm: what was named is not there */
-	CTL_USAGE = 2,          /* the command line is wrong */
+	CTL_USAGE = 2,          /* the command line is wrong; see ctl_verb.passes_status */
 	CTL_FAILED = 125,
 	CTL_NOT_RUNNABLE = 126, /* the command cannot be executed */
 	CTL_NOT_FOUND = 127,    /* there is no such command */
@@ -40,6 +40,7 @@ struct ctl_verb {
 	size_t operands_max;      /* SIZE_MAX: any number */
 	bool command_follows;     /* options end at the second operand, a command */
 	bool command_first;       /* options end at the first operand, a command */
+	bool passes_status;       /* ends with a command's status: wrong use is CTL_FAILED, as podman's */
 	bool no_root;             /* works without a hierarchy */
 	/* argv[0] is the first argument after the verb. Return: the exit status. */
 	int (*run)(const struct ctl *ctl, int argc, char **argv);
@@ -50,7 +51,8 @@ void ctl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ctl_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints what went wrong, even when a callee left no message. Return: CTL_FAILED. */
 int ctl_fail(int result, const struct err *err);
-/* Prints the message and where to find help. Return: CTL_USAGE. */
+/* Prints the message and where to find help. Return: CTL_USAGE, or CTL_FAILED with
+ * verb->passes_status. */
 int ctl_usage_error(const struct ctl_verb *verb, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

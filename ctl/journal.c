@@ -11,12 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fd.h"
+#include "idmap.h"
 #include "json.h"
 #include "quantity.h"
+#include "record.h"
 #include "text.h"
 
 #include "journal.h"
@@ -30,6 +33,7 @@
 
 struct journal {
 	char *match;   /* CONTAINER_ID=... */
+	char **users;  /* _UID=..., which journald has from the kernel; one of them */
 	char *since;   /* not what an earlier container of that id has written */
 	char *lines;   /* or NULL */
 	char *cursor;  /* of the last entry that was read, or NULL */
@@ -59,6 +63,7 @@ void journal_free(struct journal *journal)
 		return;
 	end_program(journal);
 	free(journal->match);
+	strv_free(journal->users);
 	free(journal->since);
 	free(journal->lines);
 	free(journal->cursor);
@@ -184,6 +189,9 @@ static int start_journalctl(struct journal *journal, struct err *err)
 	if (journal->follow)
 		argv[n++] = "--follow";
 	argv[n++] = journal->match;
+	/* Matches of one field are alternatives, those of different fields must all match. */
+	for (size_t i = 0; journal->users[i] && n + 1 < ARGUMENTS_MAX; i++)
+		argv[n++] = journal->users[i];
 	return start_program(journal, (char *const *)argv, err);
 }
 
@@ -205,7 +213,34 @@ static int reap(struct journal *journal, struct err *err)
 	return 0;
 }
 
-int journal_new(const struct container_spec *spec, uint64_t lines, bool follow,
+static int add_user(struct journal *journal, uint32_t uid)
+{
+	autofree char *match = text_format("_UID=%u", uid);
+
+	return match && strv_add(&journal->users, match) == 0 ? 0 : -ENOMEM;
+}
+
+/* podd-shim is the pod's root: by default the owner of the pod, with other maps perhaps somebody else
+ * of the owner's. */
+static int find_users(struct journal *journal, int podfd, struct err *err)
+{
+	struct pod_state state;
+	uint32_t root;
+	struct stat st;
+	int r;
+
+	if (fstat(podfd, &st) < 0)
+		return err_errno(err, "looking at the pod's directory");
+	r = add_user(journal, st.st_uid);
+	if (r == 0 && pod_state_load(podfd, &state, NULL) == 0) {
+		if (idmap_to_host(&state.uids, 0, &root) == 0 && root != st.st_uid)
+			r = add_user(journal, root);
+		pod_state_done(&state);
+	}
+	return r < 0 ? err_oom(err) : 0;
+}
+
+int journal_new(int podfd, const struct container_spec *spec, uint64_t lines, bool follow,
 	struct journal **ret, struct err *err)
 {
 	autoptr(journal) journal = calloc(1, sizeof(*journal));
@@ -227,7 +262,9 @@ int journal_new(const struct container_spec *spec, uint64_t lines, bool follow,
 		journal->lines = strdup("--lines=all");
 	if (!journal->match || !journal->since)
 		return err_oom(err);
-	r = start_journalctl(journal, err);
+	r = find_users(journal, podfd, err);
+	if (r == 0)
+		r = start_journalctl(journal, err);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(journal);

@@ -137,5 +137,18 @@ int make_read_process(struct making *making);
 
 /* An absolute path, of one that need not exist. Return: NULL when memory is short. */
 char *make_absolute(const char *path);
-/* "KEY=VALUE" or "KEY" into an object of strings. */
-int make_add_pair(struct json *object, const char *text, const char *what, struct err *err);
+
+/* Removes what is in children/NAME, the locked directory itself and container.json included, as
+ * the pod's root where it is not the caller's. What was mounted or written in overlay/ goes first, so
+ * that a container whose files cannot be removed stays one. */
+struct make_place {
+	int podfd;
+	const char *pod;
+	const char *name;
+	const struct pod_spec *spec;
+	const struct pod_state *state;
+};
+int make_remove_files(const struct make_place *place, struct err *err);
+
+/* Tells podd, when it is there, that a container was made ("create") or removed ("remove"). */
+void make_report(int podfd, const char *name, const char *type);

@@ -95,6 +95,8 @@ static int read_publish(struct making *making)
 			container_net_name(spec->net));
 		return 0;
 	}
+	if (publish && spec->net == CONTAINER_NET_POD)
+		ctl_warning("--publish has no effect yet with the pod's own network; it is recorded");
 	if (publish)
 		spec->publish = strv_copy(publish);
 	return publish && !spec->publish ? err_oom(making->err) : 0;

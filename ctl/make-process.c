@@ -85,6 +85,48 @@ static int read_groups(struct making *making)
 	return r;
 }
 
+/* Return: 0 or -EINVAL; without -u it is the bundle's user. */
+static int get_ids(const struct making *making, int64_t *ret_uid, int64_t *ret_gid)
+{
+	const struct json *user = json_get(json_get(making->base, "process"), "user");
+	int r;
+
+	*ret_uid = making->user.uid;
+	*ret_gid = making->user.gid;
+	if (making->has_user || !user)
+		return 0;
+	r = json_read_int(user, "uid", false, 0, UINT32_MAX, ret_uid, making->err);
+	return r < 0 ? r : json_read_int(user, "gid", false, 0, UINT32_MAX, ret_gid, making->err);
+}
+
+static int add_id(struct volume *volume, const char *key, int64_t id)
+{
+	autofree char *option = text_format("%s%lld", key, (long long)id);
+
+	for (size_t i = 0; volume->options && volume->options[i]; i++)
+		if (text_starts_with(volume->options[i], key))
+			return 0;
+	return option ? strv_add(&volume->options, option) : -ENOMEM;
+}
+
+/* U on a tmpfs, which is new for each run: it is mounted as the user's, unless it is said whose. */
+static int own_tmpfs(struct making *making)
+{
+	int64_t uid = 0, gid = 0;
+	int r = get_ids(making, &uid, &gid);
+
+	if (r < 0)
+		return err_wrap(making->err, r, "the bundle's process.user");
+	for (size_t i = 0; i < making->n_volumes; i++) {
+		struct volume *volume = &making->volumes[i];
+
+		if (volume->type == VOLUME_TMPFS && volume->chown &&
+			(add_id(volume, "uid=", uid) < 0 || add_id(volume, "gid=", gid) < 0))
+			return err_oom(making->err);
+	}
+	return 0;
+}
+
 /* ---- environment and command ---- */
 
 static int read_env(struct making *making)
@@ -213,6 +255,8 @@ int make_read_process(struct making *making)
 		r = read_user(making);
 	if (r == 0)
 		r = read_groups(making);
+	if (r == 0)
+		r = own_tmpfs(making);
 	if (r == 0)
 		r = read_env(making);
 	return r < 0 ? r : read_security(making);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Removes a container that does not run: first what tells that there is one, then its files. What
- * its processes wrote into an overlay belongs to other users of the pod, and is removed as the pod's
- * root.
+ * Removes a container that does not run: first what its processes wrote into an overlay, which belongs
+ * to other users of the pod and is removed as the pod's root; then what tells that there is a
+ * container; then the other files.
  */
 
 #include <errno.h>
@@ -21,6 +21,7 @@
 
 #include "lifecycle.h"
 #include "make-internal.h"
+#include "pod.h"
 #include "watch.h"
 
 /* A shim ends a moment after it said that the container has ended. */
@@ -46,17 +47,37 @@ static void removal_done(struct removal *removal)
 
 /* ---- its files ---- */
 
-static int remove_tree(void *userdata)
-{
-	const struct removal *removal = userdata;
+/* One part of them, as the caller or in a child as the pod's root. */
+struct part {
+	const struct make_place *place;
+	int (*remove)(const struct make_place *place, struct err *err);
+};
 
-	return hierarchy_remove_child(removal->podfd, removal->name, NULL);
+static int remove_overlay(const struct make_place *place, struct err *err)
+{
+	autoclose int childfd = -1;
+	int r = hierarchy_open_child(place->podfd, place->name, false, &childfd, err);
+
+	return r < 0 ? r : file_remove_tree(childfd, CONTAINER_OVERLAY, err);
 }
 
-static int remove_as_pods_root(struct removal *removal, struct err *err)
+static int remove_all(const struct make_place *place, struct err *err)
 {
-	struct idmap uids = removal->state.uids.n ? removal->state.uids : removal->spec.uids;
-	struct idmap gids = removal->state.gids.n ? removal->state.gids : removal->spec.gids;
+	return hierarchy_remove_child(place->podfd, place->name, err);
+}
+
+static int remove_in_pod(void *userdata)
+{
+	const struct part *part = userdata;
+
+	return part->remove(part->place, NULL);
+}
+
+static int remove_as_pods_root(struct part *part, struct err *err)
+{
+	const struct make_place *place = part->place;
+	struct idmap uids = place->state->uids.n ? place->state->uids : place->spec->uids;
+	struct idmap gids = place->state->gids.n ? place->state->gids : place->spec->gids;
 	const char *warning;
 	int r = 0;
 
@@ -65,30 +86,41 @@ static int remove_as_pods_root(struct removal *removal, struct err *err)
 	if (r == 0 && gids.n == 0)
 		r = idmap_default(IDMAP_GID, &gids, &warning, err);
 	if (r == 0)
-		r = idmap_run(&uids, &gids, remove_tree, removal, err);
+		r = idmap_run(&uids, &gids, remove_in_pod, part, err);
 	return r;
 }
 
-static int remove_files(struct removal *removal, struct err *err)
+static int remove_part(const struct make_place *place,
+	int (*remove)(const struct make_place *place, struct err *err), struct err *err)
 {
-	int r = hierarchy_remove_child(removal->podfd, removal->name, err);
+	struct part part = {.place = place, .remove = remove};
+	int r = remove(place, err);
 
 	if (r != -EACCES && r != -EPERM)
 		return r;
-	r = remove_as_pods_root(removal, err);
-	return r < 0 ? err_set(err, r, "removing the files of container %s/%s: %s", removal->pod,
-			       removal->name, strerror(-r))
+	r = remove_as_pods_root(&part, err);
+	return r < 0 ? err_set(err, r, "removing the files of container %s/%s: %s", place->pod,
+			       place->name, strerror(-r))
 		     : 0;
 }
 
-/* Removes the cidfile, if it is still this container's. */
-static void remove_cidfile(const char *path, const char *id)
+static int remove_record(const struct make_place *place, struct err *err)
 {
-	autoclose int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	char text[NAME_PATH_SIZE + 1] = "";
+	autoclose int childfd = -1;
+	int r = hierarchy_open_child(place->podfd, place->name, false, &childfd, err);
 
-	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && strcmp(text, id) == 0)
-		unlink(path);
+	return r < 0 ? r : file_remove(childfd, RECORD_CONTAINER, err);
+}
+
+/* What was removed in part only can be removed again, or makes room for another. */
+int make_remove_files(const struct make_place *place, struct err *err)
+{
+	int r;
+
+	r = remove_part(place, remove_overlay, err);
+	if (r == 0)
+		r = remove_record(place, err);
+	return r < 0 ? r : remove_part(place, remove_all, err);
 }
 
 /* ---- when it may be ---- */
@@ -167,7 +199,13 @@ static int refuse_attached(const struct removal *removal, int childfd, struct er
 /* With everything locked. */
 static int remove_child(struct removal *removal, int childfd, struct err *err)
 {
-	struct container_spec spec = {};
+	const struct make_place place = {.podfd = removal->podfd,
+		.pod = removal->pod,
+		.name = removal->name,
+		.spec = &removal->spec,
+		.state = &removal->state};
+	struct container_spec spec;
+	bool has_spec;
 	int r;
 
 	r = refuse_running(removal, childfd, err);
@@ -175,13 +213,13 @@ static int remove_child(struct removal *removal, int childfd, struct err *err)
 		r = refuse_attached(removal, childfd, err);
 	if (r < 0)
 		return r;
-	if (container_spec_load(childfd, &spec, NULL) == 0) {
-		if (spec.cidfile)
-			remove_cidfile(spec.cidfile, spec.id);
+	has_spec = container_spec_load(childfd, &spec, NULL) == 0;
+	r = make_remove_files(&place, err);
+	if (has_spec && spec.cidfile && !container_is_made(childfd))
+		container_remove_own_file(spec.cidfile, spec.id);
+	if (has_spec)
 		container_spec_done(&spec);
-	}
-	r = file_remove(childfd, RECORD_CONTAINER, err);
-	return r < 0 ? r : remove_files(removal, err);
+	return r;
 }
 
 /* Keeps a shim away that somebody starts meanwhile. */
@@ -213,25 +251,31 @@ static int open_and_remove(struct removal *removal, struct err *err)
 
 /* ---- the pod ---- */
 
-static void report(const struct removal *removal)
+void make_report(int podfd, const char *name, const char *type)
 {
 	struct json *parameters = json_new_object();
 
-	json_set_string(parameters, "child", removal->name);
-	json_set_string(parameters, "type", "remove");
-	varlink_notify(removal->podfd, CONTROL_SOCKET, VARLINK_INTERFACE ".Report", parameters);
+	json_set_string(parameters, "child", name);
+	json_set_string(parameters, "type", type);
+	varlink_notify(podfd, CONTROL_SOCKET, VARLINK_INTERFACE ".Report", parameters);
 }
 
-/* A pod that was made for a container goes with its last one; while it runs that is podd's to do. */
+/* A pod that was made for a container goes with its last one. While it runs that is podd's to do; one
+ * that is ending may have looked for containers before this one was gone. */
 static void remove_pod(const struct removal *removal)
 {
+	struct pod_running pod = POD_RUNNING_NONE;
 	autostrv containers = NULL;
 
-	if (!removal->spec.auto_remove || pod_runs(removal))
+	if (!removal->spec.auto_remove ||
+		hierarchy_children(removal->podfd, HIERARCHY_CONTAINERS, &containers, NULL) < 0 ||
+		strv_length(containers) > 0)
 		return;
-	if (hierarchy_children(removal->podfd, HIERARCHY_CONTAINERS, &containers, NULL) == 0 &&
-		strv_length(containers) == 0)
+	if (pod_open(removal->ctl, removal->pod, &pod, NULL) == 0 && !pod_is_running(&pod)) {
+		pod_await_end(&pod);
 		lifecycle_remove(removal->ctl, removal->pod, NULL);
+	}
+	pod_running_done(&pod);
 }
 
 int make_remove(const struct ctl *ctl, const char *pod, const char *name, struct err *err)
@@ -260,7 +304,7 @@ int make_remove(const struct ctl *ctl, const char *pod, const char *name, struct
 		hierarchy_drop_child_lock(removal.podfd, name);
 	if (r < 0)
 		return r;
-	report(&removal);
+	make_report(removal.podfd, name, "remove");
 	remove_pod(&removal);
 	return 0;
 }

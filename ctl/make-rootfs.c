@@ -64,7 +64,7 @@ static int add_overlay(struct making *making, const char *lower, char **ret)
 	if (n >= CONTAINER_OVERLAYS_MAX)
 		return err_set(making->err, -EINVAL, "a container has at most %d overlays",
 			CONTAINER_OVERLAYS_MAX);
-	*ret = text_format("%s/overlay/%zu/merged", making->child_dir, n);
+	*ret = text_format("%s/" CONTAINER_OVERLAY "/%zu/merged", making->child_dir, n);
 	if (!*ret || strv_add(&making->spec.overlays, lower) < 0)
 		return err_oom(making->err);
 	return 0;

@@ -8,19 +8,16 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "cgroup.h"
-#include "quantity.h"
 #include "text.h"
 
+#include "limit.h"
 #include "make-internal.h"
 
 /* So much of the id is in the name of its cgroup: a directory name has 255 bytes. */
 #define CGROUP_ID_MAX 200
-/* The kernel takes no smaller quota (a hundredth of the period). */
-#define CPU_MILLI_MIN 10
 
 /* ---- programs ---- */
 
@@ -120,62 +117,6 @@ int make_find_init(struct making *making)
 
 /* ---- limits ---- */
 
-static int read_bytes(const char *text, const char *option, uint64_t *ret, struct err *err)
-{
-	if (!text)
-		return 0;
-	if (quantity_parse_bytes(text, ret) < 0 || *ret == 0)
-		return err_set(err, -EINVAL, "%s must be a size such as 64m or 1g, not \"%s\"",
-			option, text);
-	return 0;
-}
-
-/* podman's: memory and swap together, and as much swap as memory when nothing is said. Where there
- * is no swap, nothing need be limited, and the kernel may have no file for it. */
-static int read_swap(struct making *making, struct container_limits *limits)
-{
-	const char *text = making->options->memory_swap;
-	struct sysinfo info;
-	uint64_t both = 0;
-	int r;
-
-	if (text && !limits->memory)
-		return err_set(making->err, -EINVAL, "--memory-swap needs --memory");
-	if (text && strcmp(text, "-1") == 0)
-		return 0;
-	r = read_bytes(text, "--memory-swap", &both, making->err);
-	if (r < 0)
-		return r;
-	if (text && both < limits->memory)
-		return err_set(making->err, -EINVAL,
-			"--memory-swap is memory and swap together: it cannot be less than --memory");
-	if (sysinfo(&info) == 0 && info.totalswap > 0)
-		limits->swap = text ? both - limits->memory : limits->memory;
-	return 0;
-}
-
-static int read_limits(struct making *making, struct container_limits *limits)
-{
-	const struct container_options *options = making->options;
-	int r;
-
-	r = read_bytes(options->memory, "--memory", &limits->memory, making->err);
-	if (r == 0)
-		r = read_swap(making, limits);
-	if (r < 0)
-		return r;
-	if (options->cpus && (quantity_parse_milli(options->cpus, &limits->cpu_milli) < 0 ||
-				     limits->cpu_milli < CPU_MILLI_MIN))
-		return err_set(making->err, -EINVAL,
-			"--cpus must be a number such as 0.5 or 2, and at least 0.01, not \"%s\"",
-			options->cpus);
-	if (options->pids_limit && strcmp(options->pids_limit, "-1") != 0 &&
-		text_to_uint32(options->pids_limit, 0, INT32_MAX, &limits->pids) < 0)
-		return err_set(making->err, -EINVAL, "--pids-limit must be a number, not \"%s\"",
-			options->pids_limit);
-	return 0;
-}
-
 /* A limit that cannot be in force is said and not recorded. */
 static void drop_without(struct container_limits *limits, unsigned controllers, const char *why)
 {
@@ -196,7 +137,9 @@ static void drop_without(struct container_limits *limits, unsigned controllers, 
 				why ? ": " : " in the cgroup that is delegated to you",
 				why ? why : "");
 	if (!(controllers & CGROUP_MEMORY))
-		limits->memory = limits->swap = 0;
+		limits->memory = 0;
+	if (!limits->memory)
+		limits->swap = CONTAINER_SWAP_UNLIMITED;
 	if (!(controllers & CGROUP_CPU))
 		limits->cpu_milli = 0;
 	if (!(controllers & CGROUP_PIDS))
@@ -216,19 +159,23 @@ static char *choose_cgroup(const char *parent, const char *id)
 
 int make_read_limits(struct making *making)
 {
+	const struct limit_request request = {.memory = making->options->memory,
+		.swap = making->options->memory_swap,
+		.cpus = making->options->cpus,
+		.pids = making->options->pids_limit};
 	struct container_spec *spec = &making->spec;
 	autofree char *parent = NULL;
 	unsigned controllers = 0;
 	struct err why = {};
-	int r;
+	int found, r;
 
-	r = read_limits(making, &spec->limits);
+	making->cgroup2 = cgroup_is_unified();
+	found = cgroup_find_delegated(&parent, &controllers, &why);
+	r = limit_read(&request, parent, &spec->limits, making->err);
 	if (r < 0)
 		return r;
-	making->cgroup2 = cgroup_is_unified();
-	r = cgroup_find_delegated(&parent, &controllers, &why);
-	if (r < 0) {
-		drop_without(&spec->limits, 0, why.msg[0] ? why.msg : strerror(-r));
+	if (found < 0) {
+		drop_without(&spec->limits, 0, why.msg[0] ? why.msg : strerror(-found));
 		return 0;
 	}
 	drop_without(&spec->limits, controllers, NULL);

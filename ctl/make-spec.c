@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fd.h"
 #include "quantity.h"
 #include "text.h"
 
+#include "limit.h"
 #include "make-internal.h"
 
 #define LABEL_FILE_MAX (1024 * 1024)
@@ -35,6 +37,32 @@ static int set_absolute(char **target, const char *path, struct err *err)
 	return *target ? 0 : err_oom(err);
 }
 
+bool make_is_in_run(const char *path)
+{
+	autofree char *dir = strdup(path);
+	struct stat found, run;
+	char *slash = dir ? strrchr(dir, '/') : NULL;
+
+	if (!slash)
+		return false;
+	slash[slash == dir ? 1 : 0] = '\0';
+	return stat(dir, &found) == 0 && stat("/run", &run) == 0 && found.st_dev == run.st_dev &&
+	       found.st_ino == run.st_ino;
+}
+
+/* podd-shim sees a /run of the pod's own, in which there are the host's directories: what it writes
+ * beside them is seen by nobody else. */
+static int refuse_run(const char *option, const char *path, struct err *err)
+{
+	if (!path || !make_is_in_run(path))
+		return 0;
+	return err_set(err, -EINVAL,
+		"%s %s: each pod has a /run of its own, so a file directly in /run would not be seen "
+		"outside of it; use a directory below /run that is there already, or "
+		"$XDG_RUNTIME_DIR",
+		option, path);
+}
+
 /* ---- labels and annotations ---- */
 
 int make_add_pair(struct json *object, const char *text, const char *what, struct err *err)
@@ -53,7 +81,7 @@ int make_add_pair(struct json *object, const char *text, const char *what, struc
 	return 0;
 }
 
-static int add_pairs(struct json *object, char *const *texts, const char *what, struct err *err)
+int make_add_pairs(struct json *object, char *const *texts, const char *what, struct err *err)
 {
 	int r = 0;
 
@@ -90,39 +118,14 @@ static int read_labels(struct making *making)
 	for (size_t i = 0; r == 0 && options->label_files && options->label_files[i]; i++)
 		r = add_label_file(making->spec.labels, options->label_files[i], making->err);
 	if (r == 0)
-		r = add_pairs(making->spec.labels, options->labels, "--label", making->err);
+		r = make_add_pairs(making->spec.labels, options->labels, "--label", making->err);
 	if (r == 0)
-		r = add_pairs(making->spec.annotations, options->annotations, "--annotation",
+		r = make_add_pairs(making->spec.annotations, options->annotations, "--annotation",
 			making->err);
 	return r;
 }
 
 /* ---- the end ---- */
-
-static int read_restart(struct making *making)
-{
-	const char *text = making->options->restart;
-	struct container_spec *spec = &making->spec;
-	const char *colon = text ? strchr(text, ':') : NULL;
-	autofree char *name = NULL;
-
-	if (!text)
-		return 0;
-	name = colon ? strndup(text, (size_t)(colon - text)) : strdup(text);
-	if (!name)
-		return err_oom(making->err);
-	if (strcmp(name, "never") == 0)
-		memcpy(name, "no", sizeof("no"));
-	if (container_restart_from_name(name, &spec->restart) < 0 ||
-		(colon && spec->restart != RESTART_ON_FAILURE) ||
-		(colon && text_to_uint32(colon + 1, 0, UINT32_MAX, &spec->restart_max) < 0))
-		return err_set(making->err, -EINVAL,
-			"--restart must be no, on-failure[:N], always or unless-stopped, not \"%s\"",
-			text);
-	if (spec->auto_remove && spec->restart != RESTART_NO)
-		return err_set(making->err, -EINVAL, "--rm and --restart exclude each other");
-	return 0;
-}
 
 static int read_stop(struct making *making)
 {
@@ -176,9 +179,11 @@ static int read_seconds(const char *text, const char *option, uint32_t min, uint
 {
 	if (!text)
 		return 0;
-	if (quantity_parse_seconds(text, ret) < 0 || *ret < min)
-		return err_set(err, -EINVAL, "%s must be a time such as 30s or 1m30s, not \"%s\"",
-			option, text);
+	if (quantity_parse_seconds(text, ret) < 0 || *ret < min ||
+		*ret > CONTAINER_HEALTH_SECONDS_MAX)
+		return err_set(err, -EINVAL,
+			"%s must be a time such as 30s or 1m30s, at most a week, not \"%s\"", option,
+			text);
 	return 0;
 }
 
@@ -228,6 +233,7 @@ static int read_log_option(struct container_spec *spec, const char *text, struct
 		spec->log_path = make_absolute(value);
 		r = spec->log_path ? 0 : err_oom(err);
 	} else if (length == strlen("tag") && strncmp(text, "tag", length) == 0) {
+		ctl_warning("--log-opt tag has no effect: entries are told apart by the container's id");
 		r = 0;
 	}
 	if (r == -EINVAL || r == -ERANGE)
@@ -235,6 +241,19 @@ static int read_log_option(struct container_spec *spec, const char *text, struct
 			"--log-opt takes max-size=SIZE, max-file=N (1 to %d) and path=FILE, not \"%s\"",
 			CONTAINER_LOG_FILES_MAX, text);
 	return r;
+}
+
+/* What is about files says nothing of a driver that writes none. */
+static void drop_file_options(struct container_spec *spec)
+{
+	if (spec->log != LOG_JOURNALD && spec->log != LOG_NONE)
+		return;
+	if (spec->log_path || spec->log_max_size || spec->log_max_files > 1)
+		ctl_warning("--log-opt path, max-size and max-file have no effect with --log-driver %s",
+			container_log_name(spec->log));
+	free(take_ptr(spec->log_path));
+	spec->log_max_size = 0;
+	spec->log_max_files = 1;
 }
 
 static int read_log(struct making *making)
@@ -249,7 +268,10 @@ static int read_log(struct making *making)
 			driver);
 	for (; r == 0 && options && *options; options++)
 		r = read_log_option(&making->spec, *options, making->err);
-	return r;
+	if (r < 0)
+		return r;
+	drop_file_options(&making->spec);
+	return refuse_run("--log-opt path=", making->spec.log_path, making->err);
 }
 
 int make_read_spec(struct making *making)
@@ -261,7 +283,7 @@ int make_read_spec(struct making *making)
 	spec->terminal = options->terminal;
 	spec->interactive = options->interactive;
 	spec->auto_remove = options->auto_remove;
-	r = read_restart(making);
+	r = options->restart ? limit_read_restart(options->restart, spec, making->err) : 0;
 	if (r == 0)
 		r = read_stop(making);
 	if (r == 0)
@@ -274,5 +296,5 @@ int make_read_spec(struct making *making)
 		r = set_absolute(&spec->cidfile, options->cidfile, making->err);
 	if (r == 0)
 		r = set_absolute(&spec->pidfile, options->pidfile, making->err);
-	return r;
+	return r < 0 ? r : refuse_run("--pidfile", spec->pidfile, making->err);
 }

@@ -18,13 +18,11 @@
 #include "file.h"
 #include "hierarchy.h"
 #include "text.h"
-#include "varlink.h"
 
 #include "make-internal.h"
 
 #define LOCK_TIMEOUT_MS 10000
 #define RESOLV_BYTES_MAX (64 * 1024)
-#define CONTROL_SOCKET "control.sock"
 
 static void making_done(struct making *making)
 {
@@ -99,6 +97,23 @@ static int set_names(struct making *making, const char *pod, const char *name)
 
 /* ---- what it will be ---- */
 
+static int cidfile_error(const struct making *making)
+{
+	return err_set(making->err, -EEXIST,
+		"the cidfile %s exists already: another container may be using it",
+		making->spec.cidfile);
+}
+
+/* One with this container's id is left of an earlier one of its name. */
+static int check_cidfile(const struct making *making)
+{
+	const char *path = making->spec.cidfile;
+
+	if (!path || access(path, F_OK) < 0 || container_is_own_file(path, making->spec.id))
+		return 0;
+	return cidfile_error(making);
+}
+
 static int read_all(struct making *making)
 {
 	char *const *groups = making->options->group_add;
@@ -109,6 +124,9 @@ static int read_all(struct making *making)
 		return err_set(making->err, -EINVAL,
 			"--group-add keep-groups goes with no other --group-add");
 	r = make_read_spec(making);
+	/* Before anything else can be wrong with it. */
+	if (r == 0)
+		r = check_cidfile(making);
 	if (r == 0)
 		r = make_find_runtime(making);
 	if (r == 0)
@@ -232,10 +250,11 @@ static int write_cidfile(const struct making *making)
 
 	if (!path)
 		return 0;
+	/* The name is free, and locked. */
+	container_remove_own_file(path, making->spec.id);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0 && errno == EEXIST)
-		return err_set(making->err, -EEXIST,
-			"the cidfile %s exists already: another container may be using it", path);
+		return cidfile_error(making);
 	if (fd < 0)
 		return err_errno(making->err, "the cidfile %s", path);
 	r = fd_write_all(fd, making->spec.id, strlen(making->spec.id));
@@ -270,6 +289,11 @@ static int write_records(const struct making *making, int childfd, const struct 
 /* What is there and is no container of podctl's, nor attached by the hook, is left over. */
 static int make_room(const struct making *making)
 {
+	const struct make_place place = {.podfd = making->podfd,
+		.pod = making->spec.pod,
+		.name = making->spec.name,
+		.spec = &making->pod,
+		.state = &making->state};
 	struct attachment attachment = {};
 	autoclose int childfd = -1;
 	int r;
@@ -281,8 +305,7 @@ static int make_room(const struct making *making)
 		r = attachment_load(childfd, &attachment, NULL);
 		attachment_done(&attachment);
 		if (r == -ENOENT)
-			return hierarchy_remove_child(
-				making->podfd, making->spec.name, making->err);
+			return make_remove_files(&place, making->err);
 		r = 0;
 	}
 	if (r == 0 || r == -EEXIST)
@@ -317,15 +340,6 @@ out:
 	return r;
 }
 
-static void report(const struct making *making)
-{
-	struct json *parameters = json_new_object();
-
-	json_set_string(parameters, "child", making->spec.name);
-	json_set_string(parameters, "type", "create");
-	varlink_notify(making->podfd, CONTROL_SOCKET, VARLINK_INTERFACE ".Report", parameters);
-}
-
 int make_container(const struct ctl *ctl, const char *pod, const char *name,
 	const struct container_options *options, char *const *command, struct err *err)
 {
@@ -345,11 +359,6 @@ int make_container(const struct ctl *ctl, const char *pod, const char *name,
 		r = set_names(&making, pod, name);
 	if (r == 0)
 		r = open_pod(&making, pod);
-	/* Before anything else can be wrong with it. */
-	if (r == 0 && options->cidfile && access(options->cidfile, F_OK) == 0)
-		r = err_set(err, -EEXIST,
-			"the cidfile %s exists already: another container may be using it",
-			options->cidfile);
 	if (r == 0)
 		r = read_all(&making);
 	if (r == 0)
@@ -359,6 +368,6 @@ int make_container(const struct ctl *ctl, const char *pod, const char *name,
 	if (r == 0)
 		r = make_child(&making, config);
 	if (r == 0)
-		report(&making);
+		make_report(making.podfd, making.spec.name, "create");
 	return r;
 }

@@ -27,12 +27,21 @@ void container_options_table(struct container_options *options, struct option *t
 struct container_request {
 	const char *name;     /* --name, or NULL */
 	const char *pod;      /* --pod, or NULL */
+	const char *cidfile;  /* as given, or NULL */
 	bool makes_container; /* --rootfs or --bundle was given */
 	bool auto_remove;     /* --rm */
 	bool terminal;
 	bool interactive;
 };
 struct container_request container_options_request(const struct container_options *options);
+
+/* "KEY=VALUE" or "KEY" into an object of strings, of at most RECORD_LABELS_MAX. @what names the option.
+ * Return: 0, -EINVAL, -ENOMEM. */
+int make_add_pair(struct json *object, const char *text, const char *what, struct err *err);
+int make_add_pairs(struct json *object, char *const *texts, const char *what, struct err *err);
+
+/* True for a file directly in /run, which a pod has one of its own of: see make-spec.c. */
+bool make_is_in_run(const char *path);
 
 /* Makes children/@name of @pod with everything in it, and the cidfile. The pod need not run. On
  * failure nothing is left. @command may be empty only with --bundle. Warnings (no cgroup is

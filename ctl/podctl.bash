@@ -31,8 +31,8 @@ _podctl_options()
 	_podctl_table "$@" | sed 's/^-. //; s/ .*//'
 }
 
-# The long name of an option that has a value, which may be given by its letter. The verb is the first
-# of _podctl_words, network's with what it does.
+# The long name of an option that has a value, which may be given by its letter. The verb is the
+# first of _podctl_words, network's with what it does.
 _podctl_valued()
 {
 	local letter long value n=1

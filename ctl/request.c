@@ -50,6 +50,21 @@ static int receive_answer(int socket, const char *path, struct err *err)
 	return err_set(err, r, "container %s: %s", path, strerror(-r));
 }
 
+int request_send(int socket, const char *path, uint32_t type, uint32_t a, uint32_t b, int fd,
+	struct err *err)
+{
+	int r = shim_send(socket, type, a, b, NULL, 0, fd);
+
+	if (r != -EPIPE)
+		return r < 0 ? err_set(err, r, "container %s: its shim cannot be reached: %s", path,
+				       strerror(-r))
+			     : 0;
+	/* Nothing has been asked yet that SHIM_DONE could answer. */
+	r = receive_answer(socket, path, err);
+	return r < 0 ? r : err_set(err, -EPROTO, "container %s: its shim answers what was not asked",
+				   path);
+}
+
 int request_shim(const struct target *target, uint32_t type, uint32_t a, uint32_t b,
 	struct err *err)
 {
@@ -59,10 +74,8 @@ int request_shim(const struct target *target, uint32_t type, uint32_t a, uint32_
 	r = shim_connect(target->childfd, &socket, err);
 	if (r == -ESRCH)
 		return err_set(err, r, "container %s is not running", target->path);
-	if (r == 0)
-		r = shim_send(socket, type, a, b, NULL, 0, -1);
 	if (r < 0)
-		return err_set(err, r, "asking the shim of container %s: %s", target->path,
-			strerror(-r));
-	return receive_answer(socket, target->path, err);
+		return err_wrap(err, r, "container %s", target->path);
+	r = request_send(socket, target->path, type, a, b, -1, err);
+	return r < 0 ? r : receive_answer(socket, target->path, err);
 }

@@ -18,6 +18,7 @@
 #include "shim.h"
 #include "text.h"
 
+#include "request.h"
 #include "start.h"
 #include "stop.h"
 
@@ -95,15 +96,19 @@ static int ask(const struct ctl *ctl, struct stop *stop, uint32_t seconds)
 	r = shim_connect(stop->target.childfd, &stop->socket, &stop->err);
 	if (r == -ESRCH)
 		return stop_without_shim(ctl, &stop->target, &stop->err);
-	if (r == 0)
-		r = shim_send(stop->socket, SHIM_STOP, SHIM_DEFAULT,
-			seconds == STOP_DEFAULT ? SHIM_DEFAULT : seconds, NULL, 0, -1);
-	if (r == 0)
-		r = fd_set_nonblock(stop->socket);
-	if (r == 0)
-		return 1;
-	return err_set(&stop->err, r, "container %s: its shim cannot be reached: %s",
-		stop->target.path, strerror(-r));
+	if (r < 0)
+		return err_wrap(&stop->err, r, "container %s", stop->target.path);
+	r = request_send(stop->socket, stop->target.path, SHIM_STOP, SHIM_DEFAULT,
+		seconds == STOP_DEFAULT ? SHIM_DEFAULT : seconds, -1, &stop->err);
+	/* It was about to go when we came: that it is gone is what was wanted. */
+	if (r == -ESRCH)
+		return 0;
+	if (r < 0)
+		return r;
+	r = fd_set_nonblock(stop->socket);
+	return r < 0 ? err_set(&stop->err, r, "container %s: preparing the socket: %s",
+			       stop->target.path, strerror(-r))
+		     : 1;
 }
 
 /* Return: 1 when more is to come, 0 when it has ended, -errno. */

@@ -44,6 +44,7 @@ const struct ctl_verb verb_attach = {
 	.operands = "CONTAINER",
 	.operands_min = 1,
 	.operands_max = 1,
+	.passes_status = true,
 	.summary = "Take over the input and output of a container that runs",
 	.details = "CONTAINER may be a pod in which there is just one. Several may be attached at the\n"
 		   "same time; the terminal has the size that came last. The exit status is the\n"

@@ -98,25 +98,6 @@ static int set_shm_size(struct pod_spec *spec, const char *text, struct err *err
 	return 0;
 }
 
-static int set_labels(struct pod_spec *spec, char *const *labels, struct err *err)
-{
-	for (size_t i = 0; labels && labels[i]; i++) {
-		const char *separator = strchr(labels[i], '=');
-		size_t length = separator ? (size_t)(separator - labels[i]) : strlen(labels[i]);
-		autofree char *key = strndup(labels[i], length);
-
-		if (!key)
-			return err_oom(err);
-		if (length == 0)
-			return err_set(err, -EINVAL, "--label must be KEY=VALUE, not \"%s\"",
-				labels[i]);
-		json_set_string(spec->labels, key, separator ? separator + 1 : "");
-	}
-	if (json_length(spec->labels) > RECORD_LABELS_MAX)
-		return err_set(err, -EINVAL, "a pod has at most %d labels", RECORD_LABELS_MAX);
-	return 0;
-}
-
 /* What is said on the command line. Every failure here is one of the caller's. */
 static int apply_options(struct pod_spec *spec, const struct create_options *options,
 	struct err *err)
@@ -128,7 +109,7 @@ static int apply_options(struct pod_spec *spec, const struct create_options *opt
 		r = set_maps(spec, options, err);
 	if (r == 0)
 		r = set_shm_size(spec, options->shm_size, err);
-	return r < 0 ? r : set_labels(spec, options->labels, err);
+	return r < 0 ? r : make_add_pairs(spec->labels, options->labels, "--label", err);
 }
 
 static int create_pod(const struct ctl *ctl, const char *path, const struct create_options *options)
@@ -198,6 +179,7 @@ static const struct ctl_verb verb_create_container = {
 	.operands = "[CONTAINER] [COMMAND [ARGUMENT...]]",
 	.operands_max = SIZE_MAX,
 	.command_follows = true,
+	.passes_status = true,
 	.summary = "Make a container in a pod, and print its path",
 	.details = "CONTAINER is its path (POD/NAME), unless --name says it: then the command begins\n"
 		   "there. A pod that is not there is made, and removed with its last container.\n"
@@ -269,7 +251,7 @@ static int create_container(const struct ctl *ctl, int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (ctl_format_is_json(format, &json) < 0)
-		return ctl_usage_error(&verb_create, "--format must be json or table");
+		return ctl_usage_error(&verb_create_container, "--format must be json or table");
 	request = container_options_request(values);
 	has_operand = n > 0 && !request.name && !request.pod;
 	r = pod_place(has_operand ? argv[0] : request.name, request.pod, &place, &err);

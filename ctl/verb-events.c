@@ -15,11 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "hierarchy.h"
 #include "quantity.h"
 #include "text.h"
 #include "varlink.h"
 
+#include "filters.h"
 #include "lifecycle.h"
 #include "options.h"
 #include "target.h"
@@ -57,36 +59,16 @@ static void events_done(struct events *events)
 	strv_free(events->filters);
 }
 
-/* ---- filters: values of one key are alternatives, different keys must all match ---- */
+/* ---- filters ---- */
 
 static const char *const filter_keys[] = {"event", "type", "pod", "container"};
 
-static const char *filter_value(const char *filter, const char *key)
-{
-	size_t length = strlen(key);
-
-	return strncmp(filter, key, length) == 0 && filter[length] == '=' ? filter + length + 1
-									  : NULL;
-}
-
-static int check_filters(char *const *filters)
-{
-	for (size_t i = 0; filters && filters[i]; i++) {
-		bool known = false;
-
-		for (size_t j = 0; j < sizeof(filter_keys) / sizeof(filter_keys[0]); j++)
-			known |= filter_value(filters[i], filter_keys[j]) != NULL;
-		if (!known)
-			return ctl_usage_error(&verb_events,
-				"--filter must be event=, type=, pod= or container=..., not \"%s\"",
-				filters[i]);
-	}
-	return -1;
-}
+#define FILTER_KEYS_N (sizeof(filter_keys) / sizeof(filter_keys[0]))
 
 /* A container is named by its name, or its path. */
-static bool matches(const struct json *event, const char *key, const char *value)
+static bool matches(const void *thing, const char *key, const char *value)
 {
+	const struct json *event = thing;
 	const char *pod = json_string(json_get(event, "pod"));
 	const char *child = json_string(json_get(event, "child"));
 	autofree char *path = NULL;
@@ -99,23 +81,6 @@ static bool matches(const struct json *event, const char *key, const char *value
 		return text_equal(pod, value);
 	path = child && pod ? text_format("%s/%s", pod, child) : NULL;
 	return child && (strcmp(child, value) == 0 || text_equal(path, value));
-}
-
-static bool is_wanted(const struct json *event, char *const *filters)
-{
-	for (size_t k = 0; k < sizeof(filter_keys) / sizeof(filter_keys[0]); k++) {
-		bool given = false, found = false;
-
-		for (size_t i = 0; filters && filters[i]; i++) {
-			const char *value = filter_value(filters[i], filter_keys[k]);
-
-			given |= value != NULL;
-			found |= value && matches(event, filter_keys[k], value);
-		}
-		if (given && !found)
-			return false;
-	}
-	return true;
 }
 
 /* ---- printing ---- */
@@ -156,7 +121,7 @@ static void print_event(const struct events *events, const struct json *event)
 
 	/* What says that we listen is no event. */
 	if (text_equal(json_string(json_get(event, "type")), "now") ||
-		!is_wanted(event, events->filters))
+		!filters_accept(events->filters, filter_keys, FILTER_KEYS_N, matches, event))
 		return;
 	if (!events->json)
 		print_plain(event);
@@ -220,15 +185,33 @@ static void drop_source(struct events *events, size_t index)
 	events->sources[index] = events->sources[--events->n];
 }
 
-static int add_sources(struct events *events, struct err *err)
+/* Where pods are made. A directory is there before its pod is, and has to be watched by then. */
+static void watch_root(const struct events *events)
 {
 	autoclose int rootfd = -1;
+	autostrv names = NULL;
+
+	if (hierarchy_open_root(events->ctl->root, true, &rootfd, NULL) < 0)
+		return;
+	watch_directory(events, rootfd);
+	if (file_list(rootfd, HIERARCHY_CHILDREN_MAX, &names, NULL) < 0)
+		return;
+	for (size_t i = 0; names[i]; i++) {
+		autoclose int fd = openat(
+			rootfd, names[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd >= 0)
+			watch_directory(events, fd);
+	}
+}
+
+static int add_sources(struct events *events, struct err *err)
+{
 	autostrv all = NULL;
 	int r = 0;
 
 	if (!events->pods) {
-		if (hierarchy_open_root(events->ctl->root, true, &rootfd, NULL) == 0)
-			watch_directory(events, rootfd);
+		watch_root(events);
 		r = lifecycle_all(events->ctl, false, &all, err);
 	}
 	for (char **pod = events->pods ? events->pods : all; r == 0 && pod && *pod; pod++)
@@ -337,7 +320,8 @@ static int read_options(struct events *events, const char *format, const char *u
 		return ctl_usage_error(&verb_events,
 			"--until must be a time such as 2024-01-31T12:00:00Z, not \"%s\"", until);
 	events->has_until = until != NULL;
-	return check_filters(events->filters);
+	return filters_check(&verb_events, events->filters, filter_keys, FILTER_KEYS_N,
+		"event=, type=, pod= or container=...");
 }
 
 static int check_pods(const struct ctl *ctl, char *const *pods)

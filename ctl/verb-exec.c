@@ -20,6 +20,7 @@
 #include "text.h"
 
 #include "options.h"
+#include "request.h"
 #include "session.h"
 #include "target.h"
 #include "verbs.h"
@@ -155,10 +156,10 @@ static int connect_shim(const struct target *target, const struct exec_options *
 	if (r == 0)
 		r = write_process(process, &file, err);
 	if (r < 0)
-		return r;
-	r = shim_send(socket, SHIM_EXEC, flags, 0, NULL, 0, file);
+		return err_wrap(err, r, "container %s", target->path);
+	r = request_send(socket, target->path, SHIM_EXEC, flags, 0, file, err);
 	if (r < 0)
-		return err_set(err, r, "its shim cannot be reached: %s", strerror(-r));
+		return r;
 	*ret = take_fd(&socket);
 	return 0;
 }
@@ -188,7 +189,7 @@ static int exec_in(const struct target *target, const struct exec_options *value
 		return ctl_fail(r, &err);
 	r = connect_shim(target, values, command, &socket, &err);
 	if (r < 0)
-		return ctl_fail(err_wrap(&err, r, "container %s", target->path), &err);
+		return ctl_fail(r, &err);
 	r = session_prepare(session, socket, &err);
 	if (r == 0)
 		r = session_run(session, socket, &result, &err);
@@ -241,6 +242,7 @@ const struct ctl_verb verb_exec = {
 	.operands_min = 2,
 	.operands_max = SIZE_MAX,
 	.command_follows = true,
+	.passes_status = true,
 	.summary = "Run a command in a container that runs",
 	.details = "CONTAINER may be a pod in which there is just one. The exit status is the\n"
 		   "command's; 125 when podctl or the runtime failed, 126 when the command cannot be\n"

@@ -134,7 +134,8 @@ static int open_log(struct logs *logs, const struct container_spec *spec, struct
 	if (spec->log == LOG_NONE)
 		return err_set(err, -ENODATA, "it has the log driver none, which keeps no log");
 	if (spec->log == LOG_JOURNALD)
-		r = journal_new(spec, logs->lines, logs->follow, &logs->journal, err);
+		r = journal_new(logs->target->podfd, spec, logs->lines, logs->follow,
+			&logs->journal, err);
 	else
 		r = log_files_open(spec, logs->target->childfd, &logs->files, err);
 	if (r == 0 && logs->follow)

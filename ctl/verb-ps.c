@@ -16,6 +16,7 @@
 #include "text.h"
 
 #include "entry.h"
+#include "filters.h"
 #include "lifecycle.h"
 #include "options.h"
 #include "table.h"
@@ -64,34 +65,18 @@ static int listing_add(struct listing *listing, struct entry *entry)
 	return 0;
 }
 
-/* ---- filters: values of one key are alternatives, different keys must all match ---- */
+/* ---- filters ---- */
 
 static const char *const filter_keys[] = {
 	"name", "status", "kind", "label", "id", "pod", "exited", "health"};
 
-static const char *filter_value(const char *filter, const char *key)
-{
-	size_t length = strlen(key);
+#define FILTER_KEYS_N (sizeof(filter_keys) / sizeof(filter_keys[0]))
 
-	return strncmp(filter, key, length) == 0 && filter[length] == '=' ? filter + length + 1
-									  : NULL;
-}
-
-static int check_filters(char *const *filters)
-{
-	for (size_t i = 0; filters && filters[i]; i++) {
-		bool known = false;
-
-		for (size_t j = 0; j < sizeof(filter_keys) / sizeof(filter_keys[0]); j++)
-			known |= filter_value(filters[i], filter_keys[j]) != NULL;
-		if (!known)
-			return ctl_usage_error(&verb_ps,
-				"--filter must be name=, id=, pod=, status=, exited=, health=, kind= or "
-				"label=..., not \"%s\"",
-				filters[i]);
-	}
-	return -1;
-}
+/* What a filter looks at. @labels are those of the pod, which a container has beside its own. */
+struct listed {
+	const struct entry *entry;
+	const struct json *labels;
+};
 
 static bool label_matches(const struct json *labels, const char *value)
 {
@@ -138,10 +123,11 @@ static bool exit_matches(const struct entry *entry, const char *value)
 	       code == (uint32_t)entry->exit_code;
 }
 
-/* @labels are those of the pod, which a container has beside its own. */
-static bool value_matches(const struct entry *entry, const struct json *labels, const char *key,
-	const char *value)
+static bool value_matches(const void *thing, const char *key, const char *value)
 {
+	const struct listed *listed = thing;
+	const struct entry *entry = listed->entry;
+
 	if (strcmp(key, "name") == 0)
 		return strstr(entry->path, value) != NULL;
 	if (strcmp(key, "id") == 0)
@@ -156,29 +142,14 @@ static bool value_matches(const struct entry *entry, const struct json *labels, 
 		return strcmp(entry->status, value) == 0;
 	if (strcmp(key, "kind") == 0)
 		return strcmp(entry->is_pod ? "pod" : "container", value) == 0;
-	return label_matches(labels, value) || label_matches(entry->labels, value);
-}
-
-static bool key_matches(const struct entry *entry, const struct json *labels, char *const *filters,
-	const char *key)
-{
-	bool given = false;
-
-	for (size_t i = 0; filters[i]; i++) {
-		const char *value = filter_value(filters[i], key);
-
-		if (value && value_matches(entry, labels, key, value))
-			return true;
-		given |= value != NULL;
-	}
-	return !given;
+	return label_matches(listed->labels, value) || label_matches(entry->labels, value);
 }
 
 /* As podman: who asks for what does not run need not say --all. */
 static bool wants_all(char *const *filters)
 {
 	for (size_t i = 0; filters && filters[i]; i++)
-		if (filter_value(filters[i], "status") || filter_value(filters[i], "exited"))
+		if (filters_value(filters[i], "status") || filters_value(filters[i], "exited"))
 			return true;
 	return false;
 }
@@ -186,14 +157,12 @@ static bool wants_all(char *const *filters)
 static bool is_listed(const struct entry *entry, const struct json *labels,
 	const struct ps_options *options)
 {
-	char *const *filters = options->filters;
+	const struct listed listed = {.entry = entry, .labels = labels};
 
-	if (!options->all && entry->is_made && !entry->is_running && strcmp(entry->status, "invalid") != 0)
+	if (!options->all && entry->is_made && !entry->is_running &&
+		strcmp(entry->status, "invalid") != 0)
 		return false;
-	for (size_t i = 0; filters && i < sizeof(filter_keys) / sizeof(filter_keys[0]); i++)
-		if (!key_matches(entry, labels, filters, filter_keys[i]))
-			return false;
-	return true;
+	return filters_accept(options->filters, filter_keys, FILTER_KEYS_N, value_matches, &listed);
 }
 
 /* ---- collecting ---- */
@@ -407,7 +376,8 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 	int status = options_parse(&verb_ps, options, argc, argv, &n);
 
 	if (status < 0)
-		status = check_filters(values.filters);
+		status = filters_check(&verb_ps, values.filters, filter_keys, FILTER_KEYS_N,
+			"name=, id=, pod=, status=, exited=, health=, kind= or label=...");
 	if (status < 0 && ctl_format_is_json(values.format, &json) < 0)
 		status = ctl_usage_error(&verb_ps, "--format must be json or table");
 	values.all |= wants_all(values.filters);

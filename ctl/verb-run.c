@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "container.h"
+#include "hierarchy.h"
 #include "shim.h"
 #include "text.h"
 
@@ -44,6 +46,18 @@ static int get_pod(struct run *run, struct err *err)
 	return r < 0 ? r : pod_run(run->ctl, run->place.pod, &run->pod, err);
 }
 
+/* With --rm podd-shim has removed the container, and cannot do so with a file in the host's /run. */
+static void remove_cidfile(const struct run *run)
+{
+	const char *path = run->request.cidfile;
+	char id[NAME_PATH_SIZE];
+
+	if (!path || !run->request.auto_remove || !make_is_in_run(path))
+		return;
+	name_path_to_id(run->place.path, id);
+	container_remove_own_file(path, id);
+}
+
 static void take_back(const struct run *run)
 {
 	struct err err = {};
@@ -53,6 +67,7 @@ static void take_back(const struct run *run)
 	if (r < 0 && r != -ENOENT)
 		ctl_warning("%s is left: %s", run->place.path,
 			err.msg[0] ? err.msg : strerror(-r));
+	remove_cidfile(run);
 	if (run->made_pod)
 		pod_take_back(run->ctl, run->place.pod);
 }
@@ -108,18 +123,34 @@ static int start_once(struct run *run, const struct session_options *options,
 	return start_run(&start, options, result, err);
 }
 
+/* The runtime's own answer (126, 127) would be the same once more, and with --rm the container, and
+ * the pod that was made for it, have been removed by now. */
+static bool may_be_tried_again(struct run *run, int r, const struct session_result *result)
+{
+	autoclose int childfd = -1;
+
+	if (r == 0 && (result->end != SESSION_FAILED || result->status != CTL_FAILED))
+		return false;
+	return hierarchy_open_child(run->pod.podfd, run->place.name, false, &childfd, NULL) == 0 &&
+	       container_is_made(childfd) && lost_pod(run);
+}
+
+/* What failed first is what is said, when there is no pod to try it again in. */
 static int start(struct run *run, const struct session_options *options,
 	struct session_result *result, struct err *err)
 {
+	struct pod_running pod = POD_RUNNING_NONE;
+	struct err err_of_retry = {};
 	int r;
 
 	r = start_once(run, options, result, err);
-	if ((r == 0 && result->end != SESSION_FAILED) || !lost_pod(run))
+	if (!may_be_tried_again(run, r, result) ||
+		pod_run(run->ctl, run->place.pod, &pod, &err_of_retry) < 0)
 		return r;
 	pod_running_done(&run->pod);
-	r = pod_run(run->ctl, run->place.pod, &run->pod, err);
+	run->pod = pod;
 	memset(result, 0, sizeof(*result));
-	return r < 0 ? r : start_once(run, options, result, err);
+	return start_once(run, options, result, err);
 }
 
 static int start_and_stay(struct run *run)
@@ -138,6 +169,8 @@ static int start_and_stay(struct run *run)
 	}
 	if (run->detach)
 		printf("%s\n", run->place.path);
+	if (result.end == SESSION_EXITED)
+		remove_cidfile(run);
 	/* So that nothing of it is left when podctl has ended. */
 	if (result.end == SESSION_EXITED && run->made_pod && run->request.auto_remove)
 		pod_await_end(&run->pod);
@@ -220,6 +253,7 @@ const struct ctl_verb verb_run = {
 	.operands = "[COMMAND [ARGUMENT...]]",
 	.operands_max = SIZE_MAX,
 	.command_first = true,
+	.passes_status = true,
 	.summary = "Make a container in a pod and run it",
 	.details = "The container is made from --rootfs or --bundle. --name is its path (POD/NAME), or\n"
 		   "a name in the pod that --pod says. A pod that is not there is made, and removed\n"

@@ -99,6 +99,7 @@ const struct ctl_verb verb_start = {
 	.operands = "POD|CONTAINER...",
 	.operands_min = 1,
 	.operands_max = SIZE_MAX,
+	.passes_status = true,
 	.summary = "Start pods with their containers, or containers",
 	.details = "Paths are printed when packets can leave the pod, or the command runs. What runs\n"
 		   "is left alone. A pod whose supervisor died gets a new one, and nothing else of it\n"

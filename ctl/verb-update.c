@@ -13,106 +13,20 @@
 
 #include "cgroup.h"
 #include "file.h"
-#include "quantity.h"
+#include "oci-container.h"
 #include "text.h"
 
+#include "limit.h"
 #include "options.h"
 #include "target.h"
 #include "verbs.h"
 
 #define CONFIG "config.json"
-#define CPU_PERIOD_US 100000
 
 struct update_options {
-	const char *memory;
-	const char *swap; /* memory and swap together, as podman has it */
-	const char *cpus;
-	const char *pids;
+	struct limit_request limits;
 	const char *restart;
 };
-
-/* ---- the command line ---- */
-
-static bool is_unlimited(const char *text)
-{
-	return strcmp(text, "-1") == 0;
-}
-
-static int read_bytes(const char *option, const char *text, uint64_t *ret, struct err *err)
-{
-	if (is_unlimited(text)) {
-		*ret = 0;
-		return 0;
-	}
-	if (quantity_parse_bytes(text, ret) < 0)
-		return err_set(err, -EINVAL, "--%s must be a size such as 512m, not \"%s\"", option,
-			text);
-	return 0;
-}
-
-/* The option's value is that of memory and swap together. */
-static int read_swap(const char *text, struct container_limits *limits, struct err *err)
-{
-	uint64_t sum;
-	int r;
-
-	r = read_bytes("memory-swap", text, &sum, err);
-	if (r < 0)
-		return r;
-	if (sum == 0) {
-		limits->swap = 0;
-		return 0;
-	}
-	if (limits->memory == 0)
-		return err_set(err, -EINVAL, "--memory-swap needs a limit of the memory");
-	if (sum <= limits->memory)
-		return err_set(err, -EINVAL,
-			"--memory-swap is memory and swap together: it must be more than the memory");
-	limits->swap = sum - limits->memory;
-	return 0;
-}
-
-static int read_limits(const struct update_options *options, struct container_limits *limits,
-	struct err *err)
-{
-	int r = 0;
-
-	if (options->memory)
-		r = read_bytes("memory", options->memory, &limits->memory, err);
-	if (r == 0 && options->swap)
-		r = read_swap(options->swap, limits, err);
-	if (r == 0 && options->cpus && quantity_parse_milli(options->cpus, &limits->cpu_milli) < 0)
-		r = err_set(err, -EINVAL, "--cpus must be a number such as 1.5, not \"%s\"",
-			options->cpus);
-	if (r == 0 && options->pids && is_unlimited(options->pids))
-		limits->pids = 0;
-	else if (r == 0 && options->pids &&
-		 text_to_uint32(options->pids, 0, UINT32_MAX, &limits->pids) < 0)
-		r = err_set(err, -EINVAL, "--pids-limit must be a number, not \"%s\"",
-			options->pids);
-	return r;
-}
-
-/* "on-failure:3" */
-static int read_restart(const char *text, struct container_spec *spec, struct err *err)
-{
-	const char *colon = strchr(text, ':');
-	autofree char *name = colon ? strndup(text, (size_t)(colon - text)) : strdup(text);
-	enum container_restart restart;
-	uint32_t max = 0;
-
-	if (!name)
-		return err_oom(err);
-	if (container_restart_from_name(name, &restart) < 0 ||
-		(colon && (restart != RESTART_ON_FAILURE ||
-				  text_to_uint32(colon + 1, 0, UINT32_MAX, &max) < 0)))
-		return err_set(err, -EINVAL,
-			"--restart must be no, on-failure[:N], always or unless-stopped, not \"%s\"",
-			text);
-	spec->restart = restart;
-	spec->restart_max = max;
-	return 0;
-}
 
 /* ---- what is there ---- */
 
@@ -165,41 +79,10 @@ static char *running_cgroup(int childfd)
 
 /* ---- the bundle ---- */
 
-/* The object of that name, made where there is none. */
-static struct json *inside(struct json *object, const char *key)
-{
-	struct json *found = json_get(object, key);
-
-	return json_type(found) == JSON_OBJECT ? found : json_set_object(object, key);
-}
-
-/* OCI runtime specification, "Control groups": in "memory", swap is memory and swap together. */
-static void set_resources(struct json *config, const struct container_limits *limits)
-{
-	struct json *resources = inside(inside(config, "linux"), "resources");
-	struct json *memory, *cpu;
-
-	json_remove(resources, "memory");
-	json_remove(resources, "cpu");
-	json_remove(resources, "pids");
-	if (limits->memory) {
-		memory = json_set_object(resources, "memory");
-		json_set_int(memory, "limit", (int64_t)limits->memory);
-		if (limits->swap)
-			json_set_int(memory, "swap", (int64_t)(limits->memory + limits->swap));
-	}
-	if (limits->cpu_milli) {
-		cpu = json_set_object(resources, "cpu");
-		json_set_int(cpu, "quota", (int64_t)limits->cpu_milli * (CPU_PERIOD_US / 1000));
-		json_set_int(cpu, "period", CPU_PERIOD_US);
-	}
-	if (limits->pids)
-		json_set_int(json_set_object(resources, "pids"), "limit", limits->pids);
-}
-
 static int update_bundle(int childfd, const struct container_limits *limits, struct err *err)
 {
 	autoptr(json) config = NULL;
+	struct json *linux_section;
 	autofree char *text = NULL;
 	autofree char *written = NULL;
 	autoclose int bundle = -1;
@@ -213,7 +96,10 @@ static int update_bundle(int childfd, const struct container_limits *limits, str
 		r = json_parse(CONFIG, text, length, &config, err);
 	if (r < 0)
 		return r;
-	set_resources(config, limits);
+	linux_section = json_get(config, "linux");
+	if (json_type(linux_section) != JSON_OBJECT)
+		linux_section = json_set_object(config, "linux");
+	oci_set_limits(linux_section, limits);
 	r = json_write(config, true, &written, &length);
 	if (r < 0)
 		return err_set(err, r, "%s: %s", CONFIG, strerror(-r));
@@ -248,11 +134,9 @@ static int update(const struct target *target, const struct update_options *opti
 	if (r < 0)
 		return r;
 	old = spec.limits;
-	r = read_limits(options, &spec.limits, err);
+	r = limit_read(&options->limits, spec.cgroup, &spec.limits, err);
 	if (r == 0 && options->restart)
-		r = read_restart(options->restart, &spec, err);
-	if (r == 0 && spec.auto_remove && spec.restart != RESTART_NO)
-		r = err_set(err, -EINVAL, "what is removed at its end cannot be restarted");
+		r = limit_read_restart(options->restart, &spec, err);
 	if (r == 0)
 		r = apply(target->childfd, &spec, &old, err);
 	container_spec_done(&spec);
@@ -264,13 +148,13 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 	cleanup(target_done) struct target target = {.podfd = -1, .childfd = -1};
 	struct update_options values = {};
 	const struct option options[] = {
-		{.name = "memory", .letter = 'm', .argument = "SIZE", .text = &values.memory,
+		{.name = "memory", .letter = 'm', .argument = "SIZE", .text = &values.limits.memory,
 			.help = "most memory, such as 512m; -1: no limit"},
-		{.name = "memory-swap", .argument = "SIZE", .text = &values.swap,
-			.help = "most memory and swap together; -1: no limit of swap"},
-		{.name = "cpus", .argument = "NUMBER", .text = &values.cpus,
+		{.name = "memory-swap", .argument = "SIZE", .text = &values.limits.swap,
+			.help = "most memory and swap together; -1: no limit (default: twice the memory)"},
+		{.name = "cpus", .argument = "NUMBER", .text = &values.limits.cpus,
 			.help = "CPUs, such as 1.5; 0: no limit"},
-		{.name = "pids-limit", .argument = "NUMBER", .text = &values.pids,
+		{.name = "pids-limit", .argument = "NUMBER", .text = &values.limits.pids,
 			.help = "most processes and threads; -1 or 0: no limit"},
 		{.name = "restart", .argument = "POLICY", .text = &values.restart,
 			.help = "no, on-failure[:N], always or unless-stopped"},
@@ -282,7 +166,8 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	if (!values.memory && !values.swap && !values.cpus && !values.pids && !values.restart)
+	if (!values.limits.memory && !values.limits.swap && !values.limits.cpus &&
+		!values.limits.pids && !values.restart)
 		return ctl_usage_error(&verb_update, "there is nothing to update");
 	r = target_open(ctl, argv[0], TARGET_CONTAINER, &target, &err);
 	if (r < 0)

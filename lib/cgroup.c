@@ -287,6 +287,17 @@ int cgroup_controllers(const char *path, unsigned *ret)
 	return r < 0 ? r : read_controllers(dirfd, "cgroup.subtree_control", ret);
 }
 
+bool cgroup_counts_swap(const char *path)
+{
+	autofree char *nearest = strdup(path);
+	autoclose int dirfd = -1;
+	int r = nearest ? open_cgroup(nearest, &dirfd) : -ENOMEM;
+
+	if (r == -ENOENT && go_up(nearest))
+		r = open_cgroup(nearest, &dirfd);
+	return r == 0 && faccessat(dirfd, "memory.swap.max", F_OK, 0) == 0;
+}
+
 /* ---- what a cgroup does ---- */
 
 int cgroup_stats(const char *path, struct cgroup_stats *ret)
@@ -330,6 +341,20 @@ static int set_limit(const char *path, int dirfd, const char *name, const char *
 	return 0;
 }
 
+static void format_swap(char *target, size_t size, int64_t value)
+{
+	if (value < 0)
+		text_copy(target, size, "max");
+	else
+		snprintf(target, size, "%" PRId64, value);
+}
+
+/* Without a limit of the memory there is none of the swap. */
+static int64_t swap_in_force(const struct container_limits *limits)
+{
+	return limits->memory ? limits->swap : CONTAINER_SWAP_UNLIMITED;
+}
+
 /* In an order in which no step is refused for what the next one would allow: memory before swap. */
 int cgroup_set_limits(const char *path, const struct container_limits *limits,
 	const struct container_limits *old, struct err *err)
@@ -347,8 +372,8 @@ int cgroup_set_limits(const char *path, const struct container_limits *limits,
 		format_limit(text, sizeof(text), limits->memory);
 		r = set_limit(path, dirfd, "memory.max", text, err);
 	}
-	if (r == 0 && limits->swap != old->swap) {
-		format_limit(text, sizeof(text), limits->swap);
+	if (r == 0 && swap_in_force(limits) != swap_in_force(old)) {
+		format_swap(text, sizeof(text), swap_in_force(limits));
 		r = set_limit(path, dirfd, "memory.swap.max", text, err);
 	}
 	if (r == 0 && limits->cpu_milli != old->cpu_milli) {

@@ -36,6 +36,10 @@ int cgroup_controllers(const char *path, unsigned *ret);
 /* The cgroup of a process ("0::"). Return: 0, -ENOENT, -errno. */
 int cgroup_of(pid_t pid, char **ret);
 
+/* True when a cgroup, or while it is not there the one above it, has a limit of swap: the kernel
+ * counts it where the controller memory is, unless it was built or booted without. */
+bool cgroup_counts_swap(const char *path);
+
 struct cgroup_stats {
 	uint64_t cpu_us;
 	uint64_t memory;        /* bytes */
@@ -46,7 +50,7 @@ struct cgroup_stats {
 /* Reads what is there; what a controller is missing for is 0. Return: 0, -ENOENT, -errno. */
 int cgroup_stats(const char *path, struct cgroup_stats *ret);
 
-/* Writes the limits (0: "max") that differ from @old (may be NULL). Return: 0, -ENOENT (no such
+/* Writes the limits (none: "max") that differ from @old (may be NULL). Return: 0, -ENOENT (no such
  * controller or cgroup), -EINVAL, -errno; the message names the file and the value. */
 int cgroup_set_limits(const char *path, const struct container_limits *limits,
 	const struct container_limits *old, struct err *err);

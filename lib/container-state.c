@@ -75,6 +75,7 @@ struct json *container_state_to_json(const struct container_state *state)
 	json_set_string(document, "health", container_healthiness_name(state->health));
 	json_set_int(document, "healthFailures", state->health_failures);
 	json_set_string(document, "cgroup", state->cgroup);
+	record_set_ns(document, "mountNamespace", &state->mounts);
 	return document;
 }
 
@@ -122,6 +123,8 @@ static int read_state(const struct json *document, struct container_state *state
 			document, "health", health_names, COUNT_OF(health_names), &health, err);
 	if (r == 0)
 		r = record_read_string(document, "cgroup", false, &state->cgroup, err);
+	if (r == 0)
+		r = record_read_ns(document, "mountNamespace", false, &state->mounts, err);
 	state->phase = (enum container_phase)phase;
 	state->health = (enum container_healthiness)health;
 	return r;

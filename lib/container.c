@@ -11,15 +11,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "record-internal.h"
 #include "text.h"
 
 #define HEALTH_INTERVAL_S 30
 #define HEALTH_TIMEOUT_S 30
 #define HEALTH_RETRIES 3
-#define HEALTH_SECONDS_MAX (7 * 86400)
 #define HEALTH_COMMAND_MAX 4096
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -99,6 +100,7 @@ int container_spec_init(struct container_spec *spec, struct err *err)
 	spec->health.timeout_s = HEALTH_TIMEOUT_S;
 	spec->health.retries = HEALTH_RETRIES;
 	spec->log_max_files = 1;
+	spec->limits.swap = CONTAINER_SWAP_UNLIMITED;
 	spec->labels = json_new_object();
 	spec->annotations = json_new_object();
 	if (!spec->labels || !spec->annotations) {
@@ -147,7 +149,7 @@ static void set_limits(struct json *document, const struct container_limits *lim
 	struct json *object = json_set_object(document, "limits");
 
 	set_bytes(object, "memory", limits->memory);
-	set_bytes(object, "swap", limits->swap);
+	json_set_int(object, "swap", limits->swap);
 	json_set_int(object, "cpuMilli", limits->cpu_milli);
 	json_set_int(object, "pids", limits->pids);
 }
@@ -371,7 +373,8 @@ static int read_limits(const struct json *document, struct container_limits *lim
 		return r;
 	r = read_bytes(object, "memory", &limits->memory, err);
 	if (r == 0)
-		r = read_bytes(object, "swap", &limits->swap, err);
+		r = json_read_int(object, "swap", true, CONTAINER_SWAP_UNLIMITED, INT64_MAX,
+			&limits->swap, err);
 	if (r == 0)
 		r = read_number(object, "cpuMilli", 0, UINT32_MAX, &limits->cpu_milli, err);
 	if (r == 0)
@@ -395,13 +398,13 @@ static int read_health(const struct json *document, struct container_health *hea
 	if (r == 0 && !health->command[0])
 		r = err_set(err, -EINVAL, "\"command\" is empty");
 	if (r == 0)
-		r = read_number(object, "interval", 1, HEALTH_SECONDS_MAX, &health->interval_s, err);
+		r = read_number(object, "interval", 1, CONTAINER_HEALTH_SECONDS_MAX, &health->interval_s, err);
 	if (r == 0)
-		r = read_number(object, "timeout", 1, HEALTH_SECONDS_MAX, &health->timeout_s, err);
+		r = read_number(object, "timeout", 1, CONTAINER_HEALTH_SECONDS_MAX, &health->timeout_s, err);
 	if (r == 0)
 		r = read_number(object, "retries", 1, UINT32_MAX, &health->retries, err);
 	if (r == 0)
-		r = read_number(object, "startPeriod", 0, HEALTH_SECONDS_MAX,
+		r = read_number(object, "startPeriod", 0, CONTAINER_HEALTH_SECONDS_MAX,
 			&health->start_period_s, err);
 	return r < 0 ? err_wrap(err, r, "'health'") : 0;
 }
@@ -502,4 +505,24 @@ int container_spec_save(int childfd, const struct container_spec *spec, struct e
 bool container_is_made(int childfd)
 {
 	return faccessat(childfd, RECORD_CONTAINER, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Opened without blocking: anything may be in its place by now, a fifo as well. */
+bool container_is_own_file(const char *path, const char *text)
+{
+	autoclose int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	autofree char *found = NULL;
+	struct stat st;
+	size_t length;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	return fd_read_all(fd, strlen(text), &found, &length) == 0 && length == strlen(text) &&
+	       memcmp(found, text, length) == 0;
+}
+
+void container_remove_own_file(const char *path, const char *text)
+{
+	if (container_is_own_file(path, text))
+		unlink(path);
 }

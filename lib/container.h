@@ -14,6 +14,7 @@
  *   shim.log         what podd-shim, the runtime and hooks said
  *   ctr.log[.N]      the container's output, see log.h; .1 is the youngest of the rotated files
  *   run/             podd-shim's temporary files; gone with it
+ *   overlay/         where podd-shim mounts overlays, while the container runs
  */
 
 #include "record.h"
@@ -27,6 +28,7 @@
 #define CONTAINER_LOG "ctr.log"
 #define CONTAINER_SHIM_LOG "shim.log"
 #define CONTAINER_RUN "run"
+#define CONTAINER_OVERLAY "overlay"
 
 /* Where the runtime of a pod's containers keeps its state: <pod>/runtime, given to it as --root. */
 #define CONTAINER_RUNTIME_ROOT "runtime"
@@ -36,6 +38,7 @@
 #define CONTAINER_COMMAND_MAX 65536
 #define CONTAINER_STOP_SECONDS 10
 #define CONTAINER_STOP_SECONDS_MAX 86400
+#define CONTAINER_HEALTH_SECONDS_MAX (7 * 86400)
 #define CONTAINER_LOG_FILES_MAX 1000
 
 enum container_restart { RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_UNLESS_STOPPED };
@@ -53,10 +56,13 @@ int container_log_from_name(const char *name, enum container_log *ret);
 const char *container_net_name(enum container_net net);
 int container_net_from_name(const char *name, enum container_net *ret);
 
-/* 0 in each: no limit. */
+#define CONTAINER_SWAP_UNLIMITED INT64_C(-1)
+
+/* 0 in each but swap: no limit. */
 struct container_limits {
 	uint64_t memory;     /* bytes */
-	uint64_t swap;       /* bytes, of swap alone; counts only where memory is limited */
+	int64_t swap;        /* bytes, of swap alone (0: none may be used), or CONTAINER_SWAP_UNLIMITED;
+			      * counts only where memory is limited */
 	uint32_t cpu_milli;  /* thousandths of a CPU */
 	uint32_t pids;
 };
@@ -145,6 +151,8 @@ struct container_state {
 	enum container_healthiness health;
 	uint32_t health_failures;       /* in a row */
 	char *cgroup;                   /* of the first process, when it is its own; or NULL */
+	struct ns_id mounts;            /* its mount namespace, of a shared pid namespace only: its other
+					 * processes do not end with it */
 };
 
 void container_state_init(struct container_state *state);
@@ -178,3 +186,8 @@ int container_exit_load(int childfd, struct container_exit *ret, struct err *err
 int container_exit_save(int childfd, const struct container_exit *exit, struct err *err);
 /* The status that a command which waited for the container ends with; 255 for an unknown one. */
 int container_exit_status(const struct container_exit *exit);
+
+/* True for a regular file whose content is just @text: a pidfile or cidfile that is still ours. */
+bool container_is_own_file(const char *path, const char *text);
+/* Removes such a file; what somebody else has put there stays. */
+void container_remove_own_file(const char *path, const char *text);

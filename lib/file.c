@@ -216,25 +216,14 @@ int file_make_dir(int dirfd, const char *name, int *ret_fd, struct err *err)
 	return 0;
 }
 
-static int remove_at(int dirfd, const char *name, dev_t device, unsigned depth, struct err *err);
-
-static int remove_contents(int fd, dev_t device, unsigned depth, struct err *err)
-{
-	autoclose int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	struct dirent *entry;
-	DIR *dir;
-	int r = 0;
-
-	dir = copy < 0 ? NULL : fdopendir(copy);
-	if (!dir)
-		return err_errno(err, "reading a directory");
-	copy = -1;
-	while (r == 0 && (entry = readdir(dir)))
-		if (!text_equal(entry->d_name, ".") && !text_equal(entry->d_name, ".."))
-			r = remove_at(fd, entry->d_name, device, depth, err);
-	closedir(dir);
-	return r;
-}
+/* The removal of a tree. It goes REMOVE_DEPTH_MAX directories down, since each one that is open takes a
+ * descriptor and stack; what is deeper, as only who wants to annoy makes it, is moved up first. */
+struct removal {
+	dev_t device;
+	int top;        /* the tree's own directory */
+	unsigned moved; /* to it */
+	struct err *err;
+};
 
 /* A bind mount can be of the same device; since Linux 5.8 statx(2) tells. */
 static bool is_mount(const struct statx *stx, dev_t device)
@@ -243,38 +232,109 @@ static bool is_mount(const struct statx *stx, dev_t device)
 	       (stx->stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
-static int remove_at(int dirfd, const char *name, dev_t device, unsigned depth, struct err *err)
+static int open_to_remove(const struct removal *removal, int dirfd, const char *name, int *ret)
 {
 	autoclose int fd = -1;
 	struct statx stx;
+
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &stx) < 0)
+		return err_errno(removal->err, "removing %s", name);
+	if (is_mount(&stx, removal->device))
+		return err_set(removal->err, -EXDEV, "removing %s: something is mounted there", name);
+	*ret = take_fd(&fd);
+	return 0;
+}
+
+static int move_up(struct removal *removal, int dirfd, const char *name)
+{
+	char target[32];
+
+	do {
+		snprintf(target, sizeof(target), ".deep-%u", removal->moved++);
+		if (renameat2(dirfd, name, removal->top, target, RENAME_NOREPLACE) == 0)
+			return 0;
+	} while (errno == EEXIST);
+	return err_errno(removal->err, "removing %s, which is deep in its tree", name);
+}
+
+static int remove_at(struct removal *removal, int dirfd, const char *name, unsigned depth);
+
+static int remove_contents(struct removal *removal, int fd, unsigned depth)
+{
+	autoclose int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *entry;
+	DIR *dir;
+	int r = 0;
+
+	dir = copy < 0 ? NULL : fdopendir(copy);
+	if (!dir)
+		return err_errno(removal->err, "reading a directory");
+	copy = -1;
+	while (r == 0 && (entry = readdir(dir)))
+		if (!text_equal(entry->d_name, ".") && !text_equal(entry->d_name, ".."))
+			r = remove_at(removal, fd, entry->d_name, depth);
+	closedir(dir);
+	return r;
+}
+
+static int remove_at(struct removal *removal, int dirfd, const char *name, unsigned depth)
+{
+	autoclose int fd = -1;
 	int r;
 
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
+		return err_errno(removal->err, "removing %s", name);
+	r = open_to_remove(removal, dirfd, name, &fd);
+	if (r == 0 && depth == 0)
+		return move_up(removal, dirfd, name);
+	if (r == 0)
+		r = remove_contents(removal, fd, depth - 1);
+	if (r < 0)
+		return r;
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return err_errno(removal->err, "removing the directory %s", name);
+	return 0;
+}
+
+/* What was moved up while the directory was read may not have been seen. */
+static int remove_all_contents(struct removal *removal)
+{
+	unsigned moved;
+	int r;
+
+	do {
+		moved = removal->moved;
+		r = remove_contents(removal, removal->top, REMOVE_DEPTH_MAX);
+	} while (r == 0 && removal->moved != moved);
+	return r;
+}
+
+int file_remove_tree(int dirfd, const char *name, struct err *err)
+{
+	struct removal removal = {.top = -1, .err = err};
+	autoclose int top = -1;
+	struct stat st;
+	int r;
+
+	if (fstat(dirfd, &st) < 0)
+		return err_errno(err, "looking at the directory of %s", name);
+	removal.device = st.st_dev;
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
 		return err_errno(err, "removing %s", name);
-	if (depth == 0)
-		return err_set(err, -ELOOP, "%s: the tree is too deep to be ours", name);
-	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &stx) < 0)
-		return err_errno(err, "removing %s", name);
-	if (is_mount(&stx, device))
-		return err_set(err, -EXDEV, "removing %s: something is mounted there", name);
-	r = remove_contents(fd, device, depth - 1, err);
+	r = open_to_remove(&removal, dirfd, name, &top);
+	removal.top = top;
+	if (r == 0)
+		r = remove_all_contents(&removal);
 	if (r < 0)
 		return r;
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return err_errno(err, "removing the directory %s", name);
 	return 0;
-}
-
-int file_remove_tree(int dirfd, const char *name, struct err *err)
-{
-	struct stat st;
-
-	if (fstat(dirfd, &st) < 0)
-		return err_errno(err, "looking at the directory of %s", name);
-	return remove_at(dirfd, name, st.st_dev, REMOVE_DEPTH_MAX, err);
 }
 
 int file_lock(int dirfd, const char *name, unsigned timeout_ms, int *ret_fd, struct err *err)

@@ -332,36 +332,51 @@ static void set_namespaces(const struct builder *builder)
 
 /* ---- limits ---- */
 
+static void set_memory(struct json *resources, const struct container_limits *limits)
+{
+	struct json *memory;
+	int64_t both;
+
+	if (!limits->memory)
+		return;
+	memory = json_set_object(resources, "memory");
+	json_set_int(memory, "limit", (int64_t)limits->memory);
+	/* Memory and swap together (config-linux, "Memory"). */
+	if (limits->swap >= 0 &&
+		!__builtin_add_overflow((int64_t)limits->memory, limits->swap, &both))
+		json_set_int(memory, "swap", both);
+}
+
+void oci_set_limits(struct json *linux_section, const struct container_limits *limits)
+{
+	struct json *resources = json_get(linux_section, "resources");
+	struct json *object;
+
+	if (json_type(resources) != JSON_OBJECT)
+		resources = json_set_object(linux_section, "resources");
+	json_remove(resources, "memory");
+	json_remove(resources, "cpu");
+	json_remove(resources, "pids");
+	set_memory(resources, limits);
+	if (limits->cpu_milli) {
+		object = json_set_object(resources, "cpu");
+		json_set_int(object, "quota", (int64_t)limits->cpu_milli * CPU_PERIOD_US / 1000);
+		json_set_int(object, "period", CPU_PERIOD_US);
+	}
+	if (limits->pids)
+		json_set_int(json_set_object(resources, "pids"), "limit", limits->pids);
+	if (json_length(resources) == 0)
+		json_remove(linux_section, "resources");
+}
+
 static void set_resources(const struct builder *builder)
 {
-	const struct container_limits *limits = &builder->in->spec->limits;
-	struct json *resources, *object;
-
 	json_remove(builder->linux_section, "cgroupsPath");
 	json_remove(builder->linux_section, "resources");
 	if (!builder->in->spec->cgroup)
 		return;
 	json_set_string(builder->linux_section, "cgroupsPath", builder->in->spec->cgroup);
-	if (!limits->memory && !limits->cpu_milli && !limits->pids)
-		return;
-	resources = json_set_object(builder->linux_section, "resources");
-	if (limits->memory) {
-		object = json_set_object(resources, "memory");
-		json_set_int(object, "limit", (int64_t)limits->memory);
-		/* Memory and swap together (config-linux, "Memory"). */
-		if (limits->swap)
-			json_set_int(object, "swap", (int64_t)(limits->memory + limits->swap));
-	}
-	if (limits->cpu_milli) {
-		object = json_set_object(resources, "cpu");
-		json_set_int(object, "quota",
-			(int64_t)limits->cpu_milli * CPU_PERIOD_US / 1000);
-		json_set_int(object, "period", CPU_PERIOD_US);
-	}
-	if (limits->pids) {
-		object = json_set_object(resources, "pids");
-		json_set_int(object, "limit", limits->pids);
-	}
+	oci_set_limits(builder->linux_section, &builder->in->spec->limits);
 }
 
 static int build_linux(const struct builder *builder)

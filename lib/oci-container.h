@@ -64,6 +64,10 @@ struct oci_container {
  * when it would be larger than a bundle may be; -ENOMEM. */
 int oci_container_config(const struct oci_container *container, struct json **ret, struct err *err);
 
+/* Writes resources.memory, cpu and pids of a "linux" section, and removes those that are no longer
+ * limited. */
+void oci_set_limits(struct json *linux_section, const struct container_limits *limits);
+
 /* What it is called in its uts namespace. */
 const char *oci_container_hostname(const struct oci_container *container);
 

@@ -27,10 +27,8 @@
 #include "children.h"
 #include "cleanup.h"
 #include "container.h"
-#include "deadline.h"
 #include "events.h"
 #include "fd.h"
-#include "file.h"
 #include "hierarchy.h"
 #include "pod.h"
 #include "shim.h"
@@ -38,7 +36,8 @@
 
 #define REAP_TRIES 4
 #define REAP_DELAY_US 200000
-#define REAP_TIMEOUT_US UINT64_C(60000000)
+/* Its runtime, with hooks and plugins, has a shorter one. */
+#define REAP_TIMEOUT_US UINT64_C(200000000)
 #define SECOND_US UINT64_C(1000000)
 #define BUCKETS 256
 
@@ -535,22 +534,6 @@ void containers_stop(struct containers *containers, unsigned timeout_s)
 			ask_to_stop(c, now);
 }
 
-/* Calls @function with the directory of each container that podctl made. */
-static void for_each_record(int podfd, void (*function)(int childfd, void *userdata), void *userdata)
-{
-	autostrv names = NULL;
-
-	if (hierarchy_children(podfd, HIERARCHY_CONTAINERS, &names, NULL) < 0)
-		return;
-	for (size_t i = 0; names[i]; i++) {
-		autoclose int childfd = -1;
-
-		if (hierarchy_open_child(podfd, names[i], false, &childfd, NULL) == 0 &&
-			container_is_made(childfd))
-			function(childfd, userdata);
-	}
-}
-
 void containers_kill(struct containers *containers)
 {
 	for (size_t i = 0; i < BUCKETS; i++) {
@@ -564,71 +547,4 @@ void containers_kill(struct containers *containers)
 				kill_init(&state);
 		}
 	}
-}
-
-/* ---- without the pod ---- */
-
-struct ending {
-	bool wait;
-	int64_t deadline_ms;
-	char boot_id[PROC_BOOT_ID_SIZE];
-};
-
-static void end_process(const struct proc_id *id, const struct ending *ending)
-{
-	autoclose int pidfd = -1;
-
-	if (id->pid == 0 || proc_open(id, &pidfd) < 0)
-		return;
-	if (ending->wait)
-		proc_wait(pidfd, (int)deadline_left_ms(ending->deadline_ms, UINT32_MAX / 4));
-	else
-		proc_signal(pidfd, SIGKILL);
-}
-
-static void end_one(int childfd, void *userdata)
-{
-	cleanup(container_state_done) struct container_state state = {};
-	const struct ending *ending = userdata;
-
-	if (container_state_load(childfd, &state, NULL) < 0 ||
-		!text_equal(state.boot_id, ending->boot_id))
-		return;
-	/* First the shim, which would start it again. */
-	end_process(&state.shim, ending);
-	end_process(&state.init, ending);
-}
-
-void containers_end_all(int podfd, bool wait, int64_t deadline_ms)
-{
-	struct ending ending = {.wait = wait, .deadline_ms = deadline_ms};
-
-	if (proc_boot_id(ending.boot_id) == 0)
-		for_each_record(podfd, end_one, &ending);
-}
-
-static void write_end(int childfd, void *userdata)
-{
-	cleanup(container_state_done) struct container_state state = {};
-	cleanup(container_exit_done) struct container_exit end = {};
-
-	file_remove_tree(childfd, CONTAINER_RUN, NULL);
-	file_remove_tree(childfd, "overlay", NULL);
-	file_remove(childfd, CONTAINER_SOCKET, NULL);
-	if (container_state_load(childfd, &state, NULL) < 0)
-		container_state_init(&state);
-	else if (state.phase == CONTAINER_EXITED || state.phase == CONTAINER_CREATED)
-		return;
-	memcpy(end.started, state.started, sizeof(end.started));
-	record_time_now(end.ended);
-	container_exit_save(childfd, &end, NULL);
-	state.phase = CONTAINER_EXITED;
-	memcpy(state.since, end.ended, sizeof(state.since));
-	state.shim = state.init = (struct proc_id){};
-	container_state_save(childfd, &state, NULL);
-}
-
-void containers_write_ends(int podfd)
-{
-	for_each_record(podfd, write_end, NULL);
 }

@@ -33,6 +33,8 @@
 #define LOOK_US 1000000
 /* What a client says is received this many messages at a time, so that others have their turn. */
 #define MESSAGES_MAX 16
+/* Beyond SHIM_CLIENTS_MAX, so that a stop always gets through. */
+#define EXTRA_MAX 16
 /* Messages that are no output, for who does not take them. */
 #define KEPT_MAX 16
 
@@ -48,6 +50,8 @@ struct client {
 	bool full;             /* its spool is: it makes the others wait */
 	bool lost;
 	bool ending;
+	bool hurried;          /* must take something, even if nobody waits for it */
+	bool extra;
 	bool closed;
 	size_t n_kept;
 	struct shim_header kept[KEPT_MAX];
@@ -233,15 +237,18 @@ void client_send(struct client *client, uint32_t type, uint32_t a, uint32_t b, c
 	size_t length)
 {
 	const struct shim_header header = {.type = type, .a = a, .b = b};
+	bool is_output = type == SHIM_STDOUT || type == SHIM_STDERR;
 	int r;
 
-	if (client->closed)
+	if (client->closed || (client->lost && is_output))
 		return;
 	r = deliver(client, &header, data, length);
 	if (r == 0)
 		return;
 	if (r == -EPIPE)
 		client_close(client);
+	else if (is_output)
+		lose(client);
 	else if (client->n_kept < KEPT_MAX)
 		client->kept[client->n_kept++] = header;
 	if (!client->closed)
@@ -301,9 +308,9 @@ static int on_look(sd_event_source *source, uint64_t now, void *userdata)
 	for (struct client *client = clients->first; client; client = client->next) {
 		bool stuck = now - client->progress >= PATIENCE_US;
 
-		if (client->closed || !(client->full || client->ending))
+		if (client->closed || !(client->full || client->ending || client->hurried))
 			continue;
-		if (stuck && client->ending)
+		if (stuck && (client->ending || (client->hurried && client_is_behind(client))))
 			client_close(client);
 		else if (stuck && !client->lost)
 			lose(client);
@@ -314,6 +321,19 @@ static int on_look(sd_event_source *source, uint64_t now, void *userdata)
 	if (again)
 		look_soon(clients);
 	return 0;
+}
+
+void client_hurry(struct client *client)
+{
+	if (client->closed)
+		return;
+	client->hurried = true;
+	look_soon(client->owner);
+}
+
+bool client_is_extra(const struct client *client)
+{
+	return client->extra;
 }
 
 void client_end(struct client *client)
@@ -407,15 +427,17 @@ static int on_connect(sd_event_source *source, int listener, uint32_t events, vo
 {
 	static const char refused[] = "too many connections to this container";
 	struct clients *clients = userdata;
+	struct client *client;
 	autoclose int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0 || !is_allowed(clients, fd))
 		return 0;
-	if (clients->n >= SHIM_CLIENTS_MAX) {
+	if (clients->n >= SHIM_CLIENTS_MAX + EXTRA_MAX) {
 		shim_send(fd, SHIM_ERROR, 125, 0, refused, sizeof(refused) - 1, -1);
 		return 0;
 	}
-	clients_add(clients, take_fd(&fd), NULL, NULL);
+	if (clients_add(clients, take_fd(&fd), &client, NULL) == 0)
+		client->extra = clients->n > SHIM_CLIENTS_MAX;
 	return 0;
 }
 

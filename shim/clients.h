@@ -63,6 +63,12 @@ bool client_is_behind(const struct client *client);
 /* Whether messages are received from it. */
 void client_listen(struct client *client, bool listen);
 
+/* One that came when there were too many: it may ask for little. */
+bool client_is_extra(const struct client *client);
+
+/* From now on it is closed when it takes nothing for some seconds. */
+void client_hurry(struct client *client);
+
 /* Nothing more is said to it: it is closed when everything was sent, or when it takes nothing for
  * some seconds. */
 void client_end(struct client *client);

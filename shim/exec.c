@@ -29,7 +29,6 @@
 #include "text.h"
 
 #define EXEC_TIMEOUT_S 60
-#define PID_FILE_MAX 32
 
 struct exec {
 	struct execs *owner;
@@ -38,7 +37,7 @@ struct exec {
 	const struct exec_handler *handler; /* NULL: disowned */
 	void *userdata;
 	struct streams *streams;
-	char name[24];
+	char name[24];             /* of the pid file; with ".log" of the runtime's log */
 	pid_t pid;
 	int status;
 };
@@ -169,29 +168,12 @@ static void fail(struct exec *exec, int status, const char *reason)
 	forget(exec);
 }
 
-static int read_pid(const struct exec *exec, pid_t *ret)
-{
-	autofree char *text = NULL;
-	size_t length;
-	uint32_t pid;
-	int r;
-
-	r = file_read(exec->owner->place->runfd, exec->name, PID_FILE_MAX, &text, &length, NULL);
-	file_remove(exec->owner->place->runfd, exec->name, NULL);
-	if (r < 0)
-		return r;
-	text[strcspn(text, "\n")] = '\0';
-	r = text_to_uint32(text, 2, INT32_MAX, &pid);
-	if (r == 0)
-		*ret = (pid_t)pid;
-	return r;
-}
-
 static int begin(struct exec *exec)
 {
 	pid_t pid = 0;
-	int r = read_pid(exec, &pid);
+	int r = place_read_pid(exec->owner->place, exec->name, &pid);
 
+	file_remove(exec->owner->place->runfd, exec->name, NULL);
 	if (r == 0)
 		r = reaper_watch(exec->owner->reaper, pid, on_exit_of_process, exec);
 	if (r < 0)
@@ -228,15 +210,16 @@ static int call_runtime(struct exec *exec, struct err *err)
 	const struct place *place = exec->owner->place;
 	const char *console = exec->streams ? streams_console(exec->streams) : NULL;
 	struct runtime_call call = RUNTIME_CALL_INIT;
-	char process[48], pidfile[80];
+	char process[48], pidfile[PLACE_RUN_PATH_MAX], log[sizeof(exec->name) + 4];
 	const char *arguments[16];
 	size_t n = 0;
 
 	snprintf(exec->name, sizeof(exec->name), "exec-%u", exec->owner->serial++);
+	snprintf(log, sizeof(log), "%s.log", exec->name);
 	snprintf(process, sizeof(process), "/proc/%d/fd/%d", (int)place->self.pid,
 		exec->request.process);
-	snprintf(pidfile, sizeof(pidfile), "/proc/%d/fd/%d/%s", (int)place->self.pid, place->runfd,
-		exec->name);
+	if (place_run_path(place, exec->name, pidfile, sizeof(pidfile)) < 0)
+		return err_oom(err);
 	arguments[n++] = "exec";
 	arguments[n++] = "--detach";
 	arguments[n++] = "--process";
@@ -252,8 +235,8 @@ static int call_runtime(struct exec *exec, struct err *err)
 	call.arguments = arguments;
 	for (int i = 0; exec->streams && !console && i < 3; i++)
 		call.stdio[i] = streams_child_fd(exec->streams, i);
-	if (call.stdio[2] >= 0)
-		call.errors = streams_errors_fd(exec->streams);
+	/* Its stderr is the process's from the first moment on, and nobody else's to read. */
+	call.log = log;
 	call.timeout_s = EXEC_TIMEOUT_S;
 	call.done = on_called;
 	call.userdata = exec;

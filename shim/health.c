@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdbool.h>
 
+#include "cgroup.h"
 #include "cleanup.h"
 
 #define SECOND_US UINT64_C(1000000)
@@ -27,6 +28,7 @@ struct health {
 	sd_event_source *timer;
 	struct exec *exec;
 	pid_t init;
+	const char *cgroup;    /* its own, or NULL; not owned */
 	uint64_t started;
 	enum container_healthiness health;
 	uint32_t failures;
@@ -150,7 +152,13 @@ static void check(struct health *health)
 static int on_timer(sd_event_source *source, uint64_t now, void *userdata)
 {
 	struct health *health = userdata;
+	const struct container_health *spec = &health->place->spec.health;
 
+	/* What is frozen cannot answer: nothing is known of it as long. */
+	if (!health->exec && health->cgroup && cgroup_is_frozen(health->cgroup)) {
+		set_timer(health, spec->interval_s);
+		return 0;
+	}
 	if (!health->exec) {
 		check(health);
 		return 0;
@@ -162,13 +170,14 @@ static int on_timer(sd_event_source *source, uint64_t now, void *userdata)
 	return 0;
 }
 
-void health_begin(struct health *health, pid_t init)
+void health_begin(struct health *health, pid_t init, const char *cgroup)
 {
 	const struct container_health *spec = &health->place->spec.health;
 
 	if (!spec->command || !spec->command[0])
 		return;
 	health->init = init;
+	health->cgroup = cgroup;
 	health->started = now_us(health);
 	health->failures = 0;
 	health->health = HEALTH_STARTING;

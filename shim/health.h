@@ -17,5 +17,5 @@ int health_new(sd_event *event, const struct place *place, struct execs *execs,
 void health_free(struct health *health);
 
 /* The container runs; does nothing when there is no check. */
-void health_begin(struct health *health, pid_t init);
+void health_begin(struct health *health, pid_t init, const char *cgroup);
 void health_end(struct health *health);

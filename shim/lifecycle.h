@@ -57,6 +57,8 @@ int lifecycle_signal(struct lifecycle *lifecycle, uint32_t signal);
 pid_t lifecycle_init(const struct lifecycle *lifecycle);
 /* NULL between two runs. */
 struct streams *lifecycle_streams(const struct lifecycle *lifecycle);
+/* False from the end of a run to the start of the next one. */
+bool lifecycle_takes_input(const struct lifecycle *lifecycle);
 /* Output shall wait, also in runs to come. */
 void lifecycle_hold(struct lifecycle *lifecycle, bool held);
 void lifecycle_resize(struct lifecycle *lifecycle, uint32_t rows, uint32_t columns);

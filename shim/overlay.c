@@ -23,7 +23,6 @@
 #include "file.h"
 #include "text.h"
 
-#define OVERLAY "overlay"
 #define CHOWN_DEPTH_MAX 256
 
 static int own_mount_namespace(struct err *err)
@@ -115,7 +114,7 @@ static int make_directories(int overlays, const char *number, const char *lower,
 		return r;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (mkdirat(dirfd, names[i], 0755) < 0)
-			return err_errno(err, "making " OVERLAY "/%s/%s", number, names[i]);
+			return err_errno(err, "making " CONTAINER_OVERLAY "/%s/%s", number, names[i]);
 	r = copy_root(lower, dirfd);
 	return r < 0 ? err_set(err, r, "looking at %s: %s", lower, strerror(-r)) : 0;
 }
@@ -131,7 +130,7 @@ static int mount_number(const struct place *place, int overlays, size_t i, struc
 	if (r < 0)
 		return r;
 	autofree char *base = text_format(
-		"%s/children/%s/" OVERLAY "/%s", place->pod_dir, place->name, number);
+		"%s/children/%s/" CONTAINER_OVERLAY "/%s", place->pod_dir, place->name, number);
 	autofree char *upper = base ? text_format("%s/upper", base) : NULL;
 	autofree char *work = base ? text_format("%s/work", base) : NULL;
 	autofree char *merged = base ? text_format("%s/merged", base) : NULL;
@@ -153,7 +152,7 @@ int overlay_mount(const struct place *place, struct err *err)
 	r = own_mount_namespace(err);
 	if (r == 0) {
 		overlay_remove(place);
-		r = file_make_dir(place->childfd, OVERLAY, &overlays, err);
+		r = file_make_dir(place->childfd, CONTAINER_OVERLAY, &overlays, err);
 	}
 	for (size_t i = 0; r == 0 && lowers[i]; i++)
 		r = mount_number(place, overlays, i, err);
@@ -166,13 +165,13 @@ void overlay_remove(const struct place *place)
 	struct err err = {};
 
 	for (size_t i = 0; lowers && lowers[i]; i++) {
-		autofree char *merged = text_format("%s/children/%s/" OVERLAY "/%zu/merged",
+		autofree char *merged = text_format("%s/children/%s/" CONTAINER_OVERLAY "/%zu/merged",
 			place->pod_dir, place->name, i);
 
 		if (merged)
 			(void)umount2(merged, MNT_DETACH | UMOUNT_NOFOLLOW);
 	}
-	if (file_remove_tree(place->childfd, OVERLAY, &err) < 0)
+	if (file_remove_tree(place->childfd, CONTAINER_OVERLAY, &err) < 0)
 		place_log(place, "removing the overlays: %s", err.msg);
 }
 

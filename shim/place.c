@@ -18,29 +18,14 @@
 /* podctl asks for a start only after it saw the earlier shim end; what is in the way for a moment
  * is who removes or looks. */
 #define LOCK_TIMEOUT_MS 3000
-
-static char *pod_directory(const char *root, const char *pod)
-{
-	autofree char *path = strdup(root);
-	autostrv parts = NULL;
-
-	if (strv_split(pod, '/', &parts) < 0)
-		return NULL;
-	for (size_t i = 0; path && parts && parts[i]; i++) {
-		char *longer = text_format(i ? "%s/children/%s" : "%s/%s", path, parts[i]);
-
-		free(path);
-		path = longer;
-	}
-	return take_ptr(path);
-}
+#define PID_FILE_MAX 32
 
 static int open_directories(struct place *place, struct err *err)
 {
 	autoclose int rootfd = -1;
 	int r;
 
-	place->pod_dir = pod_directory(place->root, place->pod);
+	place->pod_dir = hierarchy_pod_dir(place->root, place->pod);
 	if (!place->pod_dir)
 		return err_oom(err);
 	r = hierarchy_open_root(place->root, false, &rootfd, err);
@@ -99,6 +84,45 @@ int place_make_run(struct place *place, struct err *err)
 	place->runfd = -1;
 	r = file_remove_tree(place->childfd, CONTAINER_RUN, err);
 	return r < 0 ? r : file_make_dir(place->childfd, CONTAINER_RUN, &place->runfd, err);
+}
+
+int place_run_path(const struct place *place, const char *name, char *ret, size_t size)
+{
+	int n = snprintf(ret, size, "/proc/%d/fd/%d/%s", (int)place->self.pid, place->runfd, name);
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+int place_read_pid(const struct place *place, const char *name, pid_t *ret)
+{
+	autofree char *text = NULL;
+	size_t length;
+	uint32_t pid;
+	int r;
+
+	r = file_read(place->runfd, name, PID_FILE_MAX, &text, &length, NULL);
+	if (r < 0)
+		return r;
+	text[strcspn(text, "\n")] = '\0';
+	r = text_to_uint32(text, 2, INT32_MAX, &pid);
+	if (r == 0)
+		*ret = (pid_t)pid;
+	return r;
+}
+
+void place_remove_cidfile(const struct place *place)
+{
+	if (place->spec.cidfile)
+		container_remove_own_file(place->spec.cidfile, place->spec.id);
+}
+
+void place_remove_pidfile(const struct place *place, pid_t init)
+{
+	char text[PID_FILE_MAX];
+
+	snprintf(text, sizeof(text), "%d\n", (int)init);
+	if (place->spec.pidfile && init > 0)
+		container_remove_own_file(place->spec.pidfile, text);
 }
 
 void place_done(struct place *place)

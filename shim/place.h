@@ -24,7 +24,17 @@ int place_open(const char *root, const char *pod, const char *name, struct place
 	struct err *err);
 /* Removes what is in the container's run directory, and makes it again. */
 int place_make_run(struct place *place, struct err *err);
+/* The path of a file in it for the runtime. Return: 0 or -ENAMETOOLONG. */
+#define PLACE_RUN_PATH_MAX 96
+int place_run_path(const struct place *place, const char *name, char *ret, size_t size);
+/* The pid in a file that the runtime has written there. Return: 0 or -errno. */
+int place_read_pid(const struct place *place, const char *name, pid_t *ret);
 void place_done(struct place *place);
+
+/* What the container has outside of its directory is removed, as far as it is still its: the cidfile
+ * with its id, the pidfile with the pid of @init. */
+void place_remove_cidfile(const struct place *place);
+void place_remove_pidfile(const struct place *place, pid_t init);
 
 /* One message in the shim's own log; newlines in it are kept. */
 void place_log(const struct place *place, const char *format, ...)

@@ -5,7 +5,7 @@
  * then RUNTIME delete --force runs the hooks and removes cgroup and state, and the records say that
  * nobody saw the end. Everything may have been done before: a second time is fine.
  *
- *   killing ──the first process is gone──▶ deleting ──▶ recorded, removed
+ *   killing ──the first process is gone──▶ those that it left, too ──▶ deleting ──▶ recorded, removed
  */
 
 #include "reap.h"
@@ -33,7 +33,7 @@ struct reap {
 	struct place *place;
 	struct runtime *runtime;
 	struct container_state state;
-	struct ns_id mounts;
+	struct leftovers *leftovers;
 	struct deletion *deletion;
 	sd_event_source *gone;
 	sd_event_source *patience;
@@ -60,6 +60,7 @@ static void save_state(struct container_state *state)
 	state->phase = CONTAINER_EXITED;
 	record_time_now(state->since);
 	memset(&state->init, 0, sizeof(state->init));
+	memset(&state->mounts, 0, sizeof(state->mounts));
 	state->health = HEALTH_NONE;
 	state->health_failures = 0;
 	if (container_state_save(reap.place->childfd, state, &err) < 0)
@@ -72,21 +73,17 @@ static void on_deleted(void *userdata, bool clean)
 	struct err err = {};
 
 	deletion_free(take_ptr(reap.deletion));
-	if (reap.mounts.inode)
-		leftovers_kill(&reap.mounts);
 	overlay_remove(place);
 	file_remove_tree(place->childfd, CONTAINER_RUN, NULL);
 	file_remove(place->childfd, CONTAINER_SOCKET, NULL);
-	if (place->spec.pidfile)
-		unlink(place->spec.pidfile);
+	place_remove_pidfile(place, reap.state.init.pid);
 	if (reap.was_running) {
 		save_exit(&reap.state);
 		save_state(&reap.state);
 		report(place, "died", "exitCode", STATUS_UNKNOWN);
 	}
 	if (place->spec.auto_remove) {
-		if (place->spec.cidfile)
-			unlink(place->spec.cidfile);
+		place_remove_cidfile(place);
 		if (hierarchy_remove_child(place->podfd, place->name, &err) < 0)
 			place_log(place, "removing the container: %s", err.msg);
 		report(place, "remove", NULL, 0);
@@ -96,20 +93,36 @@ static void on_deleted(void *userdata, bool clean)
 
 static int delete_container(struct err *err)
 {
-	reap.gone = sd_event_source_disable_unref(reap.gone);
-	reap.patience = sd_event_source_disable_unref(reap.patience);
 	return deletion_begin(reap.event, reap.place, reap.runtime, on_deleted, NULL, &reap.deletion,
 		err);
+}
+
+static void on_no_leftovers(void *userdata)
+{
+	struct err err = {};
+
+	leftovers_free(take_ptr(reap.leftovers));
+	if (delete_container(&err) == 0)
+		return;
+	place_log(reap.place, "%s", err.msg);
+	on_deleted(NULL, false);
+}
+
+/* The first process is gone. */
+static int kill_leftovers(struct err *err)
+{
+	reap.gone = sd_event_source_disable_unref(reap.gone);
+	reap.patience = sd_event_source_disable_unref(reap.patience);
+	return leftovers_begin(reap.event, &reap.state.mounts, on_no_leftovers, NULL,
+		&reap.leftovers, err);
 }
 
 static void go_on(void)
 {
 	struct err err = {};
 
-	if (delete_container(&err) == 0)
-		return;
-	place_log(reap.place, "%s", err.msg);
-	on_deleted(NULL, false);
+	if (kill_leftovers(&err) < 0)
+		on_no_leftovers(NULL);
 }
 
 static int on_gone(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -124,16 +137,6 @@ static int on_patience(sd_event_source *source, uint64_t now, void *userdata)
 	return 0;
 }
 
-static void note_mounts(void)
-{
-	autoclose int procdir = -1;
-	struct ns_id ids[NS_KINDS] = {};
-
-	if (reap.place->spec.share_pid && proc_open_dir(&reap.state.init, &procdir) == 0 &&
-		ns_identify(procdir, ids, NULL) == 0)
-		reap.mounts = ids[NS_MNT];
-}
-
 /* Return: 1 when there is something to wait for. */
 static int kill_init(void)
 {
@@ -142,7 +145,6 @@ static int kill_init(void)
 
 	if (proc_open(&reap.state.init, &pidfd) < 0)
 		return 0;
-	note_mounts();
 	proc_signal(pidfd, SIGKILL);
 	r = sd_event_add_io(reap.event, &reap.gone, pidfd, EPOLLIN, on_gone, NULL);
 	if (r >= 0)
@@ -167,8 +169,8 @@ int reap_begin(sd_event *event, struct place *place, struct reaper *reaper, stru
 		return r;
 	reap.was_running = reap.state.phase != CONTAINER_CREATED &&
 			   reap.state.phase != CONTAINER_EXITED;
-	/* Processes of another boot are not its. */
-	if (proc_boot_id(boot_id) == 0 && text_equal(boot_id, reap.state.boot_id) && kill_init() > 0)
-		return 0;
-	return delete_container(err);
+	/* Processes and namespaces of another boot are not its. */
+	if (proc_boot_id(boot_id) < 0 || !text_equal(boot_id, reap.state.boot_id))
+		return delete_container(err);
+	return kill_init() > 0 ? 0 : kill_leftovers(err);
 }

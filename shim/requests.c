@@ -4,8 +4,8 @@
  * Requests: see requests.h, and lib/shim.h for the messages. A connection is attached to the
  * container, or it belongs to a process beside it, or it asks and waits.
  *
- * Input that does not fit waits in the one message that it came with; its connection is not listened
- * to until it is written.
+ * Input that does not fit, or comes between two runs, waits in the one message that it came with; its
+ * connection is not listened to until it is written.
  */
 
 #include "requests.h"
@@ -31,7 +31,7 @@ struct peer {
 	bool has_size;
 	uint32_t rows, columns;
 	uint64_t turn;             /* who sized the terminal last has the highest */
-	uint8_t *input;            /* not written yet */
+	uint8_t *input;            /* not written yet; of no length: the end of the input */
 	size_t input_length;
 	size_t input_done;
 };
@@ -77,54 +77,66 @@ static struct peer *peer_of(struct client *client)
 
 /* ---- input ---- */
 
-static struct streams *streams_of(const struct peer *peer)
+/* Where its input goes; NULL between two runs. */
+static struct streams *input_of(const struct peer *peer)
 {
-	return peer->exec ? exec_streams(peer->exec) : lifecycle_streams(peer->owner->lifecycle);
+	const struct lifecycle *lifecycle = peer->owner->lifecycle;
+
+	if (peer->exec)
+		return exec_streams(peer->exec);
+	return lifecycle_takes_input(lifecycle) ? lifecycle_streams(lifecycle) : NULL;
 }
 
-/* Return: true when all of it is written. */
-static bool write_input(struct peer *peer, const uint8_t *data, size_t length)
+/* Return: bytes that were taken. */
+static size_t write_input(const struct peer *peer, const uint8_t *data, size_t length)
 {
-	struct streams *streams = streams_of(peer);
-	size_t n = streams ? streams_write(streams, data, length) : length;
+	struct streams *streams = input_of(peer);
 
-	if (n == length)
-		return true;
-	if (!peer->input) {
-		peer->input = malloc(length - n);
-		if (!peer->input)
-			return true;
-		memcpy(peer->input, data + n, length - n);
-		peer->input_length = length - n;
-		peer->input_done = 0;
-	} else {
-		peer->input_done += n;
-	}
-	return false;
+	if (streams && length > 0)
+		return streams_write(streams, data, length);
+	if (streams)
+		streams_close_input(streams);
+	return 0;
+}
+
+static void keep_input(struct peer *peer, const uint8_t *data, size_t length)
+{
+	peer->input = malloc(length ? length : 1);
+	if (!peer->input)
+		return;
+	memcpy(peer->input, data, length);
+	peer->input_length = length;
+	peer->input_done = 0;
+	client_listen(peer->client, false);
+}
+
+static void drop_input(struct peer *peer)
+{
+	if (!peer->input)
+		return;
+	free(take_ptr(peer->input));
+	client_listen(peer->client, true);
 }
 
 static void continue_input(struct peer *peer)
 {
-	uint8_t *input = peer->input;
-
-	if (!input || !write_input(peer, input + peer->input_done,
-			      peer->input_length - peer->input_done))
+	if (!peer->input || !input_of(peer))
 		return;
-	peer->input = NULL;
-	free(input);
-	client_listen(peer->client, true);
+	peer->input_done += write_input(
+		peer, peer->input + peer->input_done, peer->input_length - peer->input_done);
+	if (peer->input_done == peer->input_length)
+		drop_input(peer);
 }
 
 static void handle_input(struct peer *peer, const struct shim_message *message)
 {
-	struct streams *streams = streams_of(peer);
+	size_t n;
 
 	if (!peer->exec && !(peer->streams & SHIM_STREAM_STDIN))
 		return;
-	if (message->length == 0 && streams)
-		streams_close_input(streams);
-	else if (message->length > 0 && !write_input(peer, message->data, message->length))
-		client_listen(peer->client, false);
+	n = write_input(peer, message->data, message->length);
+	if (!input_of(peer) || n < message->length)
+		keep_input(peer, message->data + n, message->length - n);
 }
 
 /* ---- the terminal's size ---- */
@@ -257,11 +269,22 @@ static void handle_signal(struct peer *peer, const struct shim_message *message)
 			r == -ESRCH ? "the container does not run" : strerror(-r));
 }
 
+/* What also one too many may ask for. */
+static bool is_always_served(uint32_t type)
+{
+	return type == SHIM_STOP || type == SHIM_SIGNAL || type == SHIM_PING;
+}
+
 static void handle_message(struct client *client, const struct shim_message *message, int *fd)
 {
 	struct peer *peer = peer_of(client);
 
 	if (!peer) {
+		client_end(client);
+		return;
+	}
+	if (client_is_extra(client) && !is_always_served(message->header.type)) {
+		fail(client, STATUS_FAILED, "too many connections to this container");
 		client_end(client);
 		return;
 	}
@@ -350,23 +373,44 @@ static void tell_starter(struct client *client, void *argument)
 	client_send(client, news->type, news->a, news->b, news->data, news->length);
 }
 
+static void tell_writable(struct client *client, void *argument)
+{
+	struct peer *peer = client_data(client);
+
+	if (peer && !peer->exec)
+		continue_input(peer);
+}
+
 static void on_started(void *userdata, pid_t init)
 {
 	struct requests *requests = userdata;
 	struct news news = {.type = SHIM_STARTED, .a = (uint32_t)init};
 
 	clients_each(requests->clients, tell_starter, &news);
+	clients_each(requests->clients, tell_writable, NULL);
+}
+
+static void tell_end(struct client *client, void *argument)
+{
+	const struct peer *peer = client_data(client);
+	const struct news *news = argument;
+
+	if (peer && peer->waits)
+		client_send(client, news->type, news->a, news->b, NULL, 0);
 }
 
 static void on_failed(void *userdata, int status, const char *reason)
 {
 	struct requests *requests = userdata;
-	struct news news = {.type = SHIM_ERROR,
+	struct news error = {.type = SHIM_ERROR,
 		.a = (uint32_t)status,
 		.data = reason,
 		.length = strlen(reason)};
+	struct news end = {.type = SHIM_EXIT, .a = (uint32_t)status};
 
-	clients_each(requests->clients, tell_starter, &news);
+	/* Others may have come meanwhile. The starter takes the first of both. */
+	clients_each(requests->clients, tell_starter, &error);
+	clients_each(requests->clients, tell_end, &end);
 }
 
 static void tell_output(struct client *client, void *argument)
@@ -389,14 +433,6 @@ static void on_output(void *userdata, bool is_stderr, const char *data, size_t l
 	clients_each(requests->clients, tell_output, &news);
 }
 
-static void tell_writable(struct client *client, void *argument)
-{
-	struct peer *peer = client_data(client);
-
-	if (peer && !peer->exec)
-		continue_input(peer);
-}
-
 static void on_writable(void *userdata)
 {
 	struct requests *requests = userdata;
@@ -404,13 +440,13 @@ static void on_writable(void *userdata)
 	clients_each(requests->clients, tell_writable, NULL);
 }
 
-static void tell_end(struct client *client, void *argument)
+/* Of a run that has ended: the next one has other streams. */
+static void forget_input(struct client *client, void *argument)
 {
-	const struct peer *peer = client_data(client);
-	const struct news *news = argument;
+	struct peer *peer = client_data(client);
 
-	if (peer && peer->waits)
-		client_send(client, news->type, news->a, news->b, NULL, 0);
+	if (peer && !peer->exec)
+		drop_input(peer);
 }
 
 static void on_ended(void *userdata, const struct container_exit *exit, bool restarts)
@@ -421,6 +457,7 @@ static void on_ended(void *userdata, const struct container_exit *exit, bool res
 		.b = (exit->oom ? SHIM_EXIT_OOM : 0) | (restarts ? SHIM_EXIT_RESTARTS : 0)};
 
 	clients_each(requests->clients, tell_end, &news);
+	clients_each(requests->clients, forget_input, NULL);
 }
 
 static void say_goodbye(struct client *client, void *argument)
@@ -429,8 +466,10 @@ static void say_goodbye(struct client *client, void *argument)
 
 	if (peer && peer->stops)
 		client_send(client, SHIM_DONE, 0, 0, NULL, 0);
-	/* A process beside it has its own end still to tell. */
-	if (!peer || !peer->exec)
+	/* A process beside it has its own end still to tell, to who listens. */
+	if (peer && peer->exec)
+		client_hurry(client);
+	else
 		client_end(client);
 }
 

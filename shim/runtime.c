@@ -27,10 +27,13 @@
 
 #include "cleanup.h"
 #include "fd.h"
+#include "file.h"
+#include "json.h"
 #include "spawn.h"
 #include "text.h"
 
-#define ARGUMENTS_MAX 24
+#define ARGUMENTS_MAX 32
+#define LOG_MAX (64 * 1024)
 #define STATUS_NOT_EXECUTED 125
 
 struct call {
@@ -38,6 +41,7 @@ struct call {
 	struct call *next;
 	pid_t pid;
 	char verb[16];
+	char log[32];              /* in the run directory; "": none, its stderr is read */
 	sd_event_source *input;    /* its stderr */
 	sd_event_source *deadline;
 	int errors;
@@ -173,6 +177,37 @@ static int on_errors(sd_event_source *source, int fd, uint32_t events, void *use
 	return 0;
 }
 
+/* The message of a line of the log, or NULL. */
+static const char *log_message(char *line, struct json **ret_document)
+{
+	if (json_parse("log", line, strlen(line), ret_document, NULL) < 0)
+		return NULL;
+	return json_string(json_get(*ret_document, "msg"));
+}
+
+/* Keeps the last message: that of the failure. */
+static void take_log(struct call *call)
+{
+	const struct place *place = call->runtime->place;
+	autofree char *text = NULL;
+	char *rest, *line;
+	size_t length;
+
+	if (file_read(place->runfd, call->log, LOG_MAX, &text, &length, NULL) == 0) {
+		rest = text;
+		while ((line = strsep(&rest, "\n"))) {
+			autoptr(json) document = NULL;
+			const char *message = log_message(line, &document);
+
+			if (!message)
+				continue;
+			call->used = 0;
+			keep(call, message, strlen(message));
+		}
+	}
+	file_remove(place->runfd, call->log, NULL);
+}
+
 /* ---- its end ---- */
 
 static void describe(const struct call *call, int status, struct runtime_result *result)
@@ -185,7 +220,7 @@ static void describe(const struct call *call, int status, struct runtime_result 
 		length--;
 	snprintf(text, sizeof(text), "%.*s", (int)length, call->kept);
 	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' && *c != '\n')
+		if (((unsigned char)*c < ' ' && *c != '\n') || *c == 0x7f)
 			*c = ' ';
 	if (call->timed_out)
 		text_copy(how, sizeof(how), "did not end in time and was killed");
@@ -212,13 +247,16 @@ static void on_end(void *userdata, pid_t pid, int status)
 
 	forget(call);
 	/* What it started and left may keep the pipe open: its end is not waited for. */
-	read_errors(call);
+	if (call->log[0])
+		take_log(call);
+	else
+		read_errors(call);
 	call->kept[call->used] = '\0';
 	/* A caller's pipe is watched by the caller from now on: epoll(7) takes each one only once. */
 	call->input = sd_event_source_disable_unref(call->input);
 	if (call->timed_out)
 		kill(-pid, SIGKILL);
-	if (!result.succeeded || call->used > 0) {
+	if (!result.succeeded || (call->used > 0 && !call->log[0])) {
 		describe(call, status, &result);
 		place_log(runtime->place, "%s", result.errors);
 	}
@@ -261,14 +299,21 @@ static void __attribute__((noreturn)) execute(const struct runtime *runtime, con
 	_exit(STATUS_NOT_EXECUTED);
 }
 
+/* @log: the path of its log, or NULL. */
 static int build_arguments(const struct runtime *runtime, const char *const *arguments,
-	const char *ret[ARGUMENTS_MAX])
+	const char *log, const char *ret[ARGUMENTS_MAX])
 {
 	size_t n = 0;
 
 	ret[n++] = runtime->name;
 	ret[n++] = "--root";
 	ret[n++] = runtime->state_dir;
+	if (log) {
+		ret[n++] = "--log";
+		ret[n++] = log;
+		ret[n++] = "--log-format";
+		ret[n++] = "json";
+	}
 	if (runtime->options[0])
 		ret[n++] = runtime->options[0];
 	for (size_t i = 0; arguments[i]; i++) {
@@ -285,6 +330,8 @@ static int open_errors(struct call *call, const struct runtime_call *request, in
 {
 	int ends[2];
 
+	if (call->log[0])
+		return 0;
 	if (request->stdio[2] >= 0) {
 		call->errors = request->errors;
 		return 0;
@@ -311,31 +358,50 @@ static int watch_call(struct call *call, unsigned timeout_s)
 		(uint64_t)timeout_s * 1000000, 0, on_deadline, call);
 }
 
+static int watch_errors(struct call *call)
+{
+	if (call->errors < 0)
+		return 0;
+	return sd_event_add_io(call->runtime->event, &call->input, call->errors, EPOLLIN, on_errors,
+		call);
+}
+
+static int fork_call(struct call *call, const struct runtime_call *request, int stderr_end,
+	const char *const *argv)
+{
+	int fds[3] = {request->stdio[0], request->stdio[1],
+		request->stdio[2] >= 0 ? request->stdio[2] : stderr_end};
+
+	/* Its own stdout is nothing that anybody reads. */
+	if (fds[1] < 0)
+		fds[1] = 0;
+	if (fds[2] < 0)
+		fds[2] = 0;
+	call->pid = fork();
+	if (call->pid == 0)
+		execute(call->runtime, fds, argv);
+	return call->pid < 0 ? -errno : 0;
+}
+
 static int start_call(struct call *call, const struct runtime_call *request, struct err *err)
 {
 	struct runtime *runtime = call->runtime;
 	const char *argv[ARGUMENTS_MAX];
+	char log[PLACE_RUN_PATH_MAX];
 	autoclose int stderr_end = -1;
-	int r;
+	int r = 0;
 
-	r = build_arguments(runtime, request->arguments, argv);
+	if (call->log[0])
+		r = place_run_path(runtime->place, call->log, log, sizeof(log));
+	if (r == 0)
+		r = build_arguments(
+			runtime, request->arguments, call->log[0] ? log : NULL, argv);
 	if (r == 0)
 		r = open_errors(call, request, &stderr_end);
 	if (r == 0)
-		r = sd_event_add_io(runtime->event, &call->input, call->errors, EPOLLIN, on_errors,
-			call);
-	if (r >= 0) {
-		int fds[3] = {request->stdio[0], request->stdio[1],
-			request->stdio[2] >= 0 ? request->stdio[2] : stderr_end};
-
-		/* Its own stdout is nothing that anybody reads. */
-		if (fds[1] < 0)
-			fds[1] = 0;
-		call->pid = fork();
-		if (call->pid == 0)
-			execute(runtime, fds, argv);
-		r = call->pid < 0 ? -errno : 0;
-	}
+		r = watch_errors(call);
+	if (r >= 0)
+		r = fork_call(call, request, stderr_end, argv);
 	return r < 0 ? err_set(err, r, "calling %s: %s", runtime->name, strerror(-r)) : 0;
 }
 
@@ -351,6 +417,8 @@ int runtime_call(struct runtime *runtime, const struct runtime_call *request, st
 	call->done = request->done;
 	call->userdata = request->userdata;
 	text_copy(call->verb, sizeof(call->verb), request->arguments[0]);
+	if (request->log)
+		text_copy(call->log, sizeof(call->log), request->log);
 	r = start_call(call, request, err);
 	if (r < 0)
 		return r;

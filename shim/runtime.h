@@ -3,7 +3,9 @@
 
 /*
  * Calling the OCI runtime (OCI runtime specification, runtime.md, "Operations"; the command line is
- * that of runc(8)), without waiting for it. What it prints is kept for people and never parsed.
+ * that of runc(8)), without waiting for it. What it prints is kept for people and never parsed; where
+ * the program that it starts has its stderr, the reason of a failure is taken from its --log, whose
+ * lines are JSON objects.
  */
 
 #include <stdbool.h>
@@ -30,8 +32,10 @@ struct runtime_result {
 /* Everything is borrowed for the time of runtime_call() only, but @errors until done() is called. */
 struct runtime_call {
 	const char *const *arguments; /* "create", ...; NULL terminated */
-	int stdio[3];                 /* -1: /dev/null; for stderr: a pipe for this call */
+	int stdio[3];                 /* -1: /dev/null; for stderr: a pipe for this call, but with
+				       * @log /dev/null */
 	int errors;                   /* with stdio[2]: where that can be read, non-blocking */
+	const char *log;              /* a name in the run directory for its log: stderr is not read */
 	unsigned timeout_s;
 	void (*done)(void *userdata, const struct runtime_result *result);
 	void *userdata;

@@ -76,6 +76,8 @@ run_in() {
 		check 0 'tmpfs.*size=64k' run_in --tmpfs /scratch:size=64k,mode=1777 -- 'grep scratch /proc/mounts'
 		check 0 'tmpfs' run_in --mount type=tmpfs,dst=/scratch,tmpfs-size=65536 -- \
 			'grep scratch /proc/mounts'
+		check 0 '^12:34$' run_in -u 12:34 --tmpfs /scratch:U -- 'stat -c %u:%g /scratch'
+		check 0 '^5:34$' run_in -u 12:34 --tmpfs /scratch:uid=5,U -- 'stat -c %u:%g /scratch'
 		check 1 'Read-only' run_in --read-only -- 'echo x >/new'
 		check 0 '' run_in --read-only --tmpfs /tmp -- 'echo x >/tmp/x'
 		check 0 '^12:34$' run_in -u 12:34 -v "$shared:/data:U" -- 'stat -c %u:%g /data/file'
@@ -96,6 +98,31 @@ run_in() {
 		check 0 '' podctl start -a net0/a
 		podctl rm net0/a
 	done
+}
+
+@test "what is removed in part can be removed again, and makes room for another" {
+	local dir
+	dir=$(child_dir net0/a)
+	# As a killed shim leaves it: files of a user of the pod, which the caller cannot remove.
+	leave() {
+		inside net0 sh -c 'mkdir -p "$0/x" && touch "$0/x/file" && chown -R 12:34 "$0/x" &&
+			chmod 0700 "$0/x"' "$dir/overlay/0"
+	}
+	box create a true
+	leave
+	# As a removal that was ended in the middle leaves it.
+	rm "$dir/container.json"
+	check 0 '' box create a true
+	[ ! -e "$dir/overlay" ]
+	leave
+	if ! rootless; then
+		mount -t tmpfs tmpfs "$dir/overlay/0"
+		check 125 'mounted' podctl rm net0/a
+		check 0 'net0/a .*created' podctl ps -a
+		umount "$dir/overlay/0"
+	fi
+	check 0 '' podctl rm net0/a
+	[ ! -e "$dir" ]
 }
 
 @test "capabilities are added and dropped" {
@@ -144,6 +171,39 @@ run_in() {
 	[ ! -e "$dir/cid" ] && [ ! -e "$dir/pid" ]
 }
 
+@test "a cidfile in /run works; what podd-shim would write there is refused" {
+	local log=$BATS_TEST_TMPDIR/log
+	check 125 '/run.*XDG_RUNTIME_DIR' box run a --pidfile /run/a.pid true
+	check 125 '/run.*XDG_RUNTIME_DIR' box run a --log-opt path=/run/a.log true
+	ln -s /run "$BATS_TEST_TMPDIR/link"
+	check 125 '/run.*XDG_RUNTIME_DIR' box run a --pidfile "$BATS_TEST_TMPDIR/link/a.pid" true
+	check 0 '' box run a --rm --pidfile "$XDG_RUNTIME_DIR/a.pid" --log-opt path="$log" true
+	[ ! -e "$XDG_RUNTIME_DIR/a.pid" ] && [ -e "$log" ]
+	! rootless || return 0
+	check 0 '' box run a --rm --cidfile /run/a.cid true
+	[ ! -e /run/a.cid ]
+	check 127 '' box run a --rm --cidfile /run/a.cid nosuch
+	[ ! -e /run/a.cid ]
+	box create a --cidfile /run/a.cid true
+	equal "$(cat /run/a.cid)" net0.a
+	podctl rm net0/a
+	[ ! -e /run/a.cid ]
+	# One that was left by a container of the same name.
+	printf net0.a >/run/a.cid
+	check 0 '' box run a --rm --cidfile /run/a.cid true
+	printf net0.b >/run/a.cid
+	check 125 'cid' box run a --rm --cidfile /run/a.cid true
+	rm /run/a.cid
+}
+
+@test "what has no effect is said" {
+	check 0 'warning: .*publish' run_in -p 8080:80 -- true
+	check 0 'warning: .*publish.*none' run_in -p 8080:80 --network none -- true
+	check 0 'warning: .*tag' run_in --log-opt tag=x -- true
+	check 0 'warning: .*max-size.*none' run_in --log-driver none --log-opt max-size=1m -- true
+	check 0 '^$' run_in --security-opt label=disable --log-opt max-size=1m -- true
+}
+
 @test "restart policies" {
 	box run a -d --restart on-failure:2 sh -c 'echo run; exit 3'
 	check 0 '^3$' podctl wait net0/a
@@ -180,6 +240,45 @@ limit() {
 		limit cpu --cpus 0.5 cpu.max '50000 100000'
 		limit pids --pids-limit 33 pids.max 33
 	done
+}
+
+@test "no swap, unlimited swap, and as much as memory" {
+	limits() { json "$(child_dir net0/a)/container.json" ".limits.$1" -r; }
+	has_controller memory || {
+		box create a --memory 64m --memory-swap 64m true
+		equal "$(limits swap)" -1
+		podctl rm net0/a
+		check 125 'swap' box create a --memory 64m --memory-swap 63m true
+		return
+	}
+	# Some kernels do not count swap.
+	[ -e /sys/fs/cgroup/tests/memory.swap.max ] || return 0
+	for RUNTIME in crun runc; do
+		swap() { # expected options...
+			check 0 "^$1\$" run_in "${@:2}" -- 'cat /sys/fs/cgroup/memory.swap.max'
+		}
+		swap 0 --memory 64m --memory-swap 64m
+		swap max --memory 64m --memory-swap -1
+		swap 67108864 --memory 64m
+		swap 1048576 --memory 64m --memory-swap 65m
+		box run a -d --memory 64m --memory-swap 64m sleep 1000
+		check 0 '' podctl update --memory-swap -1 net0/a
+		check 0 '^max$' podctl exec net0/a cat /sys/fs/cgroup/memory.swap.max
+		check 0 '' podctl update --memory 32m --memory-swap 32m net0/a
+		check 0 '^0$' podctl exec net0/a cat /sys/fs/cgroup/memory.swap.max
+		equal "$(limits swap)" 0
+		podctl rm -f -t 0 net0/a
+	done
+}
+
+@test "update takes what run takes" {
+	box create a --restart always true
+	check 0 'net0/a' podctl update --restart never net0/a
+	equal "$(json "$(child_dir net0/a)/container.json" .restart -r)" no
+	check 125 'cpus' podctl update --cpus 0.001 net0/a
+	check 125 'pids-limit' podctl update --pids-limit 2147483648 net0/a
+	check 125 'memory-swap' podctl update --memory-swap 64m net0/a
+	podctl rm net0/a
 }
 
 @test "a kill for want of memory is told apart" {

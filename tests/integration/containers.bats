@@ -72,6 +72,36 @@ gone() { # name
 	done
 }
 
+@test "a start that fails has the runtime's reason and status, also in a pod that was made for it" {
+	local name
+	for RUNTIME in crun runc; do
+		for name in d/d d; do
+			check 127 'nosuchcommand' podctl run --rm --name $name --runtime $RUNTIME \
+				--rootfs "$BATS_FILE_TMPDIR/rootfs" nosuchcommand
+			[[ $output != *"no such pod"* ]]
+			check 126 '' podctl run --rm -d --name $name --runtime $RUNTIME \
+				--rootfs "$BATS_FILE_TMPDIR/rootfs" /bin
+			[[ $output != *"no such pod"* ]]
+		done
+		check 127 'nosuchcommand' podctl run --name d/d --runtime $RUNTIME \
+			--rootfs "$BATS_FILE_TMPDIR/rootfs" nosuchcommand
+		[ ! -e "$(pod_dir d)" ]
+	done
+}
+
+@test "wrong use of what ends with a command's status is 125, as podman's" {
+	check 125 'colour' podctl run --colour
+	check 125 'colour' podctl exec --colour
+	check 125 'argument' podctl exec net0/a
+	check 125 'colour' podctl start --colour net0
+	check 125 'one container' podctl start -a net0/a net0/b
+	check 125 'argument' podctl attach
+	check 125 'colour' podctl create --rootfs / --colour
+	check 125 'format' podctl create --rootfs / --format x net0/a true
+	check 2 'colour' podctl create --colour
+	check 2 'colour' podctl rm --colour
+}
+
 @test "create, start, wait, logs, rm" {
 	for RUNTIME in crun runc; do
 		check 0 '^net0/a$' box create a sh -c 'echo one; echo two >&2; exit 3'
@@ -189,11 +219,11 @@ gone() { # name
 	check 0 'web/web .*running' podctl ps
 	check 4 '' podctl exec web sh -c 'exit 4'
 	check 0 '' podctl rm -f -t 0 web/web
-	timeout 10 "$TOOL" wait-gone "$(pod_dir web)" 10
+	timeout 10 "$TOOL" wait-gone "$(pod_dir web)" 10 </dev/null
 	podctl run --pod other --name one --rootfs "$BATS_FILE_TMPDIR/rootfs" true
 	check 0 'other/one .*exited' podctl ps -a
 	podctl rm other/one
-	timeout 10 "$TOOL" wait-gone "$(pod_dir other)" 10
+	timeout 10 "$TOOL" wait-gone "$(pod_dir other)" 10 </dev/null
 }
 
 @test "a container that was killed with its podctl goes on" {
@@ -227,10 +257,11 @@ gone() { # name
 	try 125 'seccomp' --rootfs "$root" --security-opt seccomp=/no/such true
 	try 125 'NOSUCH' --rootfs "$root" --cap-add NOSUCH true
 	try 125 '' --rootfs "$root" --network 'no such' true
-	try '125|2' '' --rootfs "$root" --memory wrong true
-	try '125|2' '' --rootfs "$root" --restart sometimes true
-	try '125|2' '' --rootfs "$root"
-	try '125|2' '' true
+	try 125 'memory' --rootfs "$root" --memory wrong true
+	try 125 'memory-swap' --rootfs "$root" --memory 2m --memory-swap 1m true
+	try 125 'restart' --rootfs "$root" --restart sometimes true
+	try 125 'command' --rootfs "$root"
+	try 125 'rootfs' true
 	mkdir "$BATS_TEST_TMPDIR/bundle"
 	try 125 'config.json' --bundle "$BATS_TEST_TMPDIR/bundle"
 	echo '{"process": 3}' >"$BATS_TEST_TMPDIR/bundle/config.json"

@@ -116,6 +116,19 @@ static void in_limits(void *argument)
 	assert_int_equal(cgroup_set_limits("/a", &limits, &old, &err), 0);
 	assert_file(dir, "cpu.max", "max 100000");
 	assert_file(dir, "pids.max", "x");
+	/* No swap at all is a limit, too; without one of the memory there is none. */
+	limits = old;
+	limits.swap = 0;
+	put_file(dir, "memory.swap.max", "");
+	assert_int_equal(cgroup_set_limits("/a", &limits, &old, &err), 0);
+	assert_file(dir, "memory.swap.max", "0");
+	old = limits;
+	limits.swap = CONTAINER_SWAP_UNLIMITED;
+	put_file(dir, "memory.swap.max", "");
+	assert_int_equal(cgroup_set_limits("/a", &limits, &old, &err), 0);
+	assert_file(dir, "memory.swap.max", "max");
+	assert_true(cgroup_counts_swap("/a") && cgroup_counts_swap("/a/not-yet"));
+	assert_false(cgroup_counts_swap("/not-yet"));
 	/* What is not wanted needs no controller. */
 	limits = (struct container_limits){0};
 	close(make_dir("/b"));

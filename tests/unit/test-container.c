@@ -104,6 +104,7 @@ static void test_spec_defaults(void **state)
 	assert_int_equal(b.log, LOG_K8S_FILE);
 	assert_int_equal(b.net, CONTAINER_NET_POD);
 	assert_int_equal(b.log_max_files, 1);
+	assert_int_equal(b.limits.swap, CONTAINER_SWAP_UNLIMITED);
 	assert_false(b.terminal || b.interactive || b.auto_remove || b.keep_groups || b.share_pid);
 }
 
@@ -121,6 +122,34 @@ static void test_huge_numbers(void **state)
 	assert_int_equal(container_spec_load(scratch.fd, &b, NULL), 0);
 	assert_true(b.limits.memory == INT64_MAX);
 	assert_true(b.limits.cpu_milli == UINT32_MAX);
+}
+
+/* A pidfile or cidfile is removed as long as it is the container's own, and nothing else is. */
+static void test_own_file(void **state)
+{
+	static const char *const others[] = {"net0.ab", "net0.", "", "net0.a\n", "net0.b"};
+	cleanup(scratch_done) struct scratch scratch;
+	autofree char *path = NULL, *link = NULL;
+
+	scratch_init(&scratch);
+	path = text_format("%s/cid", scratch.path);
+	link = text_format("%s/link", scratch.path);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		assert_int_equal(file_overwrite(scratch.fd, "cid", others[i], strlen(others[i]), 0600,
+					 NULL),
+			0);
+		container_remove_own_file(path, "net0.a");
+		assert_int_equal(access(path, F_OK), 0);
+	}
+	assert_int_equal(file_overwrite(scratch.fd, "cid", "net0.a", 6, 0600, NULL), 0);
+	assert_int_equal(symlink(path, link), 0);
+	container_remove_own_file(link, "net0.a");
+	assert_int_equal(access(link, F_OK), 0);
+	container_remove_own_file(path, "net0.a");
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	container_remove_own_file(path, "net0.a");
+	assert_int_equal(access(path, F_OK), 0);
 }
 
 static void test_state_round_trip(void **state)
@@ -274,6 +303,7 @@ int main(void)
 		cmocka_unit_test(test_spec_round_trip),
 		cmocka_unit_test(test_spec_defaults),
 		cmocka_unit_test(test_huge_numbers),
+		cmocka_unit_test(test_own_file),
 		cmocka_unit_test(test_state_round_trip),
 		cmocka_unit_test(test_exit_round_trip),
 		cmocka_unit_test(test_missing_records),

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "oci.h"
+#include "oci-container.h"
 #include "text.h"
 
 static void parse(const char *text, struct oci_state *ret)
@@ -235,6 +236,47 @@ static void test_network_messages(void **state)
 		err.msg, "network \"podd:dns=1\": \"dns=1\" is none of ip=, mac= and ifname=");
 }
 
+/* ---- limits ---- */
+
+static void assert_resources(const struct container_limits *limits, const char *expected)
+{
+	static const char base[] =
+		"{\"resources\":{\"memory\":{\"swap\":1},\"pids\":{\"limit\":1},\"x\":1}}";
+	autoptr(json) section = NULL;
+	autofree char *text = NULL;
+	size_t length;
+
+	assert_int_equal(json_parse("base", base, strlen(base), &section, NULL), 0);
+	oci_set_limits(section, limits);
+	assert_int_equal(json_write(json_get(section, "resources"), false, &text, &length), 0);
+	text[strcspn(text, "\n")] = '\0';
+	assert_string_equal(text, expected);
+}
+
+/* In the document swap is memory and swap together; what is not limited is not there. */
+static void test_limits(void **state)
+{
+	struct container_limits limits = {.swap = 0};
+	struct json *empty = json_new_object();
+
+	assert_resources(&limits, "{\"x\":1}");
+	limits.memory = 4096;
+	assert_resources(&limits, "{\"x\":1,\"memory\":{\"limit\":4096,\"swap\":4096}}");
+	limits.swap = 100;
+	assert_resources(&limits, "{\"x\":1,\"memory\":{\"limit\":4096,\"swap\":4196}}");
+	limits.swap = INT64_MAX;
+	assert_resources(&limits, "{\"x\":1,\"memory\":{\"limit\":4096}}");
+	limits.swap = CONTAINER_SWAP_UNLIMITED;
+	assert_resources(&limits, "{\"x\":1,\"memory\":{\"limit\":4096}}");
+	limits = (struct container_limits){.cpu_milli = 1500, .pids = 7};
+	assert_resources(&limits,
+		"{\"x\":1,\"cpu\":{\"quota\":150000,\"period\":100000},\"pids\":{\"limit\":7}}");
+	limits = (struct container_limits){0};
+	oci_set_limits(empty, &limits);
+	assert_int_equal(json_length(empty), 0);
+	json_free(empty);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_network_options),
 		cmocka_unit_test(test_network_refused),
 		cmocka_unit_test(test_network_messages),
+		cmocka_unit_test(test_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -251,6 +251,7 @@ static const struct damage {
 	{BOX, "limits", NULL, NULL},
 	{BOX, "limits/memory", "-1", "'limits': \"memory\""},
 	{BOX, "limits/swap", NULL, "'limits': \"swap\""},
+	{BOX, "limits/swap", "-2", "'limits': \"swap\""},
 	{BOX, "limits/cpuMilli", "4294967296", "'limits': \"cpuMilli\""},
 	{BOX, "limits/pids", "0.5", "'limits': \"pids\""},
 	{BOX, "cgroup", "\"a\"", "'cgroup': 'a' is not the path of a cgroup"},
