@@ -87,9 +87,10 @@ conmon_log() { # bundle
 	rm -rf "$dir/conmon" && mkdir "$dir/conmon"
 	podctl enter net0 -- sh -c 'cd "$1" && conmon --api-version 1 -c logged -u logged -n logged \
 		-r /usr/bin/crun -b "$2" -p "$1/pid" -P "$1/conmon.pid" --exit-dir "$1" --persist-dir "$1" \
+		--socket-dir-path "$1" \
 		--runtime-arg --root --runtime-arg "$1/crun" -l "k8s-file:$1/log" </dev/null &&
+		while [ ! -s "$1/pid" ] || [ ! -s "$1/conmon.pid" ]; do sleep 0.005; done &&
 		crun --root "$1/crun" start logged &&
-		while [ ! -s "$1/conmon.pid" ]; do :; done &&
 		pidwait -F "$1/conmon.pid"; crun --root "$1/crun" delete -f logged' \
 		conmon "$dir/conmon" "$1"
 }
@@ -101,7 +102,7 @@ podctl_log() {
 figure_log() {
 	local ours conmon rate
 	progress "log throughput"
-	yes "a line of output as a server writes them, neither very short nor very long; $RANDOM" |
+	{ yes "a line of output as a server writes them, neither very short nor very long" || true; } |
 		head -c $LOG_BYTES >"$dir/data"
 	podctl create --name net0/logged --rootfs "$dir/rootfs" -v "$dir/data:/data:ro" \
 		cat /data >>"$log"

@@ -31,7 +31,7 @@
 
 #define EXIT_FAILED 125
 #define EXIT_USAGE 2
-/* The first start is over by then, or it takes long. */
+/* Memory is given back when nothing has happened for as long. */
 #define TRIM_US 300000
 
 static const char help[] =
@@ -65,6 +65,9 @@ struct shim {
 	struct clients *clients;
 	struct lifecycle *lifecycle;
 	sd_event_source *trim;
+	sd_event_source *post;
+	bool is_busy;          /* something has happened since the timer was set */
+	bool is_trimming;
 };
 
 static void shim_done(struct shim *shim)
@@ -77,6 +80,7 @@ static void shim_done(struct shim *shim)
 	runtime_free(shim->runtime);
 	reaper_free(shim->reaper);
 	sd_event_source_disable_unref(shim->trim);
+	sd_event_source_disable_unref(shim->post);
 	sd_event_unref(shim->event);
 	place_done(&shim->place);
 }
@@ -90,12 +94,38 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 	return 0;
 }
 
+static void set_trim(struct shim *shim)
+{
+	shim->is_busy = false;
+	if (sd_event_source_set_time_relative(shim->trim, TRIM_US) >= 0)
+		sd_event_source_set_enabled(shim->trim, SD_EVENT_ONESHOT);
+}
+
 static int on_trim(sd_event_source *source, uint64_t now, void *userdata)
 {
 	struct shim *shim = userdata;
 
-	shim->trim = sd_event_source_disable_unref(shim->trim);
-	trim_memory();
+	shim->is_trimming = true;
+	if (shim->is_busy)
+		set_trim(shim);
+	else
+		trim_memory();
+	return 0;
+}
+
+/* After each event. It is called for the timer's own, too. */
+static int on_post(sd_event_source *source, void *userdata)
+{
+	struct shim *shim = userdata;
+	int enabled;
+
+	if (shim->is_trimming) {
+		shim->is_trimming = false;
+		return 0;
+	}
+	shim->is_busy = true;
+	if (sd_event_source_get_enabled(shim->trim, &enabled) >= 0 && enabled == SD_EVENT_OFF)
+		set_trim(shim);
 	return 0;
 }
 
@@ -123,6 +153,8 @@ static int watch_signals(struct shim *shim, struct err *err)
 	if (r >= 0)
 		r = sd_event_add_time_relative(shim->event, &shim->trim, CLOCK_MONOTONIC, TRIM_US, 0,
 			on_trim, shim);
+	if (r >= 0)
+		r = sd_event_add_post(shim->event, &shim->post, on_post, shim);
 	return r < 0 ? err_set(err, r, "preparing the event loop: %s", strerror(-r)) : 0;
 }
 
