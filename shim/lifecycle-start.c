@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "deadline.h"
 #include "judge.h"
+#include "keyring.h"
 #include "overlay.h"
 #include "report.h"
 #include "shim.h"
@@ -187,12 +188,18 @@ static int create_container(struct lifecycle *lifecycle, struct err *err)
 	autofree char *pidfile =
 		directory ? text_format("%s/" CONTAINER_RUN "/" PID_FILE, directory) : NULL;
 	const char *console = streams_console(lifecycle->streams);
-	const char *const arguments[] = {"create", "--bundle", bundle, "--pid-file", pidfile,
-		console ? "--console-socket" : place->spec.id, console ? console : NULL,
-		place->spec.id, NULL};
+	const char *arguments[10] = {"create", "--bundle", bundle, "--pid-file", pidfile};
+	size_t n = 5;
 
 	if (!bundle || !pidfile)
 		return err_oom(err);
+	if (console) {
+		arguments[n++] = "--console-socket";
+		arguments[n++] = console;
+	}
+	if (keyring_share(place))
+		arguments[n++] = "--no-new-keyring";
+	arguments[n++] = place->spec.id;
 	lifecycle->step = STEP_CREATE;
 	for (int i = 0; !console && i < 3; i++)
 		request.stdio[i] = streams_child_fd(lifecycle->streams, i);

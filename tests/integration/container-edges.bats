@@ -169,3 +169,25 @@ teardown() {
 	check 125 'at most a week' box create a --health-cmd true --health-interval 8000h true
 	[ ! -e "$(child_dir net0/a)" ]
 }
+
+@test "the quota of keys does not limit the number of containers" {
+	local said i
+	mkfifo "$BATS_TEST_TMPDIR/hold"
+	"$TOOL" hold-keys 10 <"$BATS_TEST_TMPDIR/hold" >"$BATS_TEST_TMPDIR/held" 3>&- &
+	local holder=$!
+	exec 8>"$BATS_TEST_TMPDIR/hold"
+	await_file "$BATS_TEST_TMPDIR/held" .
+	said=$(cat "$BATS_TEST_TMPDIR/held")
+	for RUNTIME in crun runc; do
+		for ((i = 0; i < 12; i++)); do
+			box run "c$i" -d sleep 1000
+		done
+		[ "$said" = "no quota" ] || grep 'shares a session keyring' "$(child_dir net0/c11)/shim.log"
+		check 0 '' podctl exec net0/c11 true
+		for ((i = 0; i < 12; i++)); do
+			podctl rm -f -t 0 "net0/c$i"
+		done
+	done
+	exec 8>&-
+	wait $holder
+}
