@@ -40,7 +40,7 @@ static int receive_master(int socket, int *ret)
 static int on_connect(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct console *console = userdata;
-	const struct timeval patience = {.tv_sec = 1};
+	const struct timeval patience = {.tv_sec = 5};
 	autoclose int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 	int master = -1;
 
