@@ -17,14 +17,16 @@
 struct console {
 	const struct place *place;
 	sd_event_source *accept;
+	sd_event_source *input; /* of the connection, until it has sent */
 	int listener;
+	int connection;
 	char name[32];
 	char path[80];
 	void (*received)(void *userdata, int master);
 	void *userdata;
 };
 
-/* The message comes with the connection: the runtime connects, sends, and goes on. */
+/* The runtime connects, sends one message, and goes on; how long it takes for that is its affair. */
 static int receive_master(int socket, int *ret)
 {
 	/* Some send the terminal's name along. */
@@ -37,21 +39,35 @@ static int receive_master(int socket, int *ret)
 	return n_fds == 1 ? 0 : -EBADMSG;
 }
 
-static int on_connect(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static int on_message(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct console *console = userdata;
-	const struct timeval patience = {.tv_sec = 5};
-	autoclose int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 	int master = -1;
+	int r = receive_master(fd, &master);
 
-	if (connection < 0)
+	if (r == -EAGAIN)
 		return 0;
-	/* Only the runtime can connect, and it sends at once; should it not, that ends. */
-	setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (receive_master(connection, &master) < 0)
+	console->input = sd_event_source_disable_unref(console->input);
+	if (r < 0)
 		return 0;
 	console->accept = sd_event_source_disable_unref(console->accept);
 	console->received(console->userdata, master);
+	return 0;
+}
+
+/* Only the runtime can connect; the last one counts. */
+static int on_connect(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct console *console = userdata;
+	int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (connection < 0)
+		return 0;
+	console->input = sd_event_source_disable_unref(console->input);
+	cleanup_close(&console->connection);
+	console->connection = connection;
+	sd_event_add_io(sd_event_source_get_event(source), &console->input, connection, EPOLLIN,
+		on_message, console);
 	return 0;
 }
 
@@ -59,6 +75,8 @@ void console_poll(struct console *console)
 {
 	if (console && console->accept)
 		on_connect(console->accept, console->listener, EPOLLIN, console);
+	if (console && console->input)
+		on_message(console->input, console->connection, EPOLLIN, console);
 }
 
 int console_new(sd_event *event, const struct place *place,
@@ -72,7 +90,8 @@ int console_new(sd_event *event, const struct place *place,
 	if (!console)
 		return err_oom(err);
 	*console = (struct console){
-		.place = place, .listener = -1, .received = received, .userdata = userdata};
+		.place = place, .listener = -1, .connection = -1, .received = received,
+		.userdata = userdata};
 	snprintf(console->name, sizeof(console->name), "console-%u", serial++);
 	/* Through the shim's own descriptor, so that its length is known. */
 	snprintf(console->path, sizeof(console->path), "/proc/%d/fd/%d/%s", (int)place->self.pid,
@@ -97,6 +116,8 @@ void console_free(struct console *console)
 	if (!console)
 		return;
 	sd_event_source_disable_unref(console->accept);
+	sd_event_source_disable_unref(console->input);
+	cleanup_close(&console->connection);
 	if (console->listener >= 0)
 		file_remove(console->place->runfd, console->name, NULL);
 	cleanup_close(&console->listener);
