@@ -190,9 +190,27 @@ static void enable_controllers(int dirfd, unsigned wanted)
 	}
 }
 
+/* False for a cgroup with processes and without a controller that there is: it could only enable it
+ * without them, and crun 1.8 tries for two seconds, from the first cgroup downwards. */
+static bool is_at_ease(int dirfd)
+{
+	autofree char *available = NULL;
+	autofree char *enabled = NULL;
+	autofree char *processes = NULL;
+
+	if (read_file(AT_FDCWD, MOUNT_POINT "/cgroup.controllers", &available) < 0 ||
+		read_file(dirfd, "cgroup.subtree_control", &enabled) < 0 ||
+		read_file(dirfd, "cgroup.procs", &processes) < 0)
+		return false;
+	return processes[0] == '\0' || strcmp(available, enabled) == 0;
+}
+
+/* How well containers' cgroups can be below it. */
+enum suitability { UNSUITABLE, BARE, AT_EASE, HAS_CONTROLLERS };
+
 /* Return: 0 with the controllers that children of this cgroup have, -EACCES when it is not the
  * caller's, -errno. */
-static int delegate(const char *path, unsigned *ret_controllers)
+static int delegate(const char *path, unsigned *ret_controllers, enum suitability *ret)
 {
 	unsigned available = 0, enabled = 0;
 	autoclose int dirfd = -1;
@@ -212,6 +230,7 @@ static int delegate(const char *path, unsigned *ret_controllers)
 	if (r < 0)
 		return r;
 	*ret_controllers = enabled;
+	*ret = enabled ? HAS_CONTROLLERS : is_at_ease(dirfd) ? AT_EASE : BARE;
 	return 0;
 }
 
@@ -226,27 +245,28 @@ static bool go_up(char *path)
 	return true;
 }
 
-/* The nearest that has controllers, or else the nearest. Return: 0, -ENOENT, -ENOMEM. */
+/* The nearest of the most suitable ones. Return: 0, -ENOENT, -ENOMEM. */
 static int find_above(char *path, char **ret, unsigned *ret_controllers)
 {
-	autofree char *bare = NULL;
+	enum suitability best = UNSUITABLE;
+	autofree char *chosen = NULL;
 
 	do {
-		unsigned found = 0;
+		enum suitability found = UNSUITABLE;
+		unsigned enabled = 0;
 
-		if (delegate(path, &found) < 0 || (bare && !found))
+		if (delegate(path, &enabled, &found) < 0 || found <= best)
 			continue;
-		free(bare);
-		bare = strdup(path);
-		if (!bare)
+		free(chosen);
+		chosen = strdup(path);
+		if (!chosen)
 			return -ENOMEM;
-		*ret_controllers = found;
-		if (found)
-			break;
-	} while (go_up(path));
-	if (!bare)
+		*ret_controllers = enabled;
+		best = found;
+	} while (best != HAS_CONTROLLERS && go_up(path));
+	if (!chosen)
 		return -ENOENT;
-	*ret = take_ptr(bare);
+	*ret = take_ptr(chosen);
 	return 0;
 }
 

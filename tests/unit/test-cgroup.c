@@ -199,6 +199,16 @@ static void in_delegation(void *argument)
 	assert_int_equal(controllers, CGROUP_MEMORY | CGROUP_PIDS);
 	assert_int_equal(cgroup_controllers("/new", &controllers), 0);
 	assert_int_equal(cgroup_controllers("/neither/new", &controllers), -ENOENT);
+	/* Without controllers of ours, one with processes and others to enable is the last choice. */
+	put_file(root, "cgroup.controllers", "hugetlb\n");
+	put_file(root, "cgroup.subtree_control", "hugetlb\n");
+	put_file(dir, "cgroup.controllers", "hugetlb\n");
+	put_file(dir, "cgroup.subtree_control", "");
+	put_file(dir, "cgroup.procs", "4711\n");
+	free(take_ptr(again));
+	assert_int_equal(cgroup_find_delegated(&again, &controllers, &err), 0);
+	assert_string_equal(again, "/");
+	assert_int_equal(controllers, 0);
 	put_file(dir, "cgroup.controllers", "cpu\n");
 	put_file(dir, "cgroup.subtree_control", "cpu\n");
 	free(take_ptr(again));
