@@ -17,8 +17,8 @@
 #define RECORD_NETWORK "network.json"
 
 #define POD_NETWORK_PORTS_MAX RECORD_PUBLISH_MAX
-/* Of all scopes together, so that the record stays below JSON_BYTES_MAX. */
-#define POD_NETWORK_RULES_MAX 2048
+/* Of all scopes together: their texts fit into one message of VARLINK_MESSAGE_MAX. */
+#define POD_NETWORK_RULES_MAX 1024
 #define POD_NETWORK_WAIT_MS_MAX (24 * 60 * 60 * 1000)
 
 struct pod_network_port {

@@ -168,7 +168,7 @@ static void test_limits(void **state)
 	}
 	assert_int_equal(pod_network_add_rules(&network, name, 0, rules, 1, &err), -E2BIG);
 	assert_int_equal(pod_network_add_rules(&network, "", 0, rules, 1, &err), -E2BIG);
-	assert_contains(err.msg, "more than 2048 egress rules in the pod");
+	assert_contains(err.msg, "more than 1024 egress rules in the pod");
 	for (int i = 0; i < POD_NETWORK_PORTS_MAX; i++) {
 		autofree char *spec = text_format(
 			"[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:%d-60000:%d-60000/tcp",
