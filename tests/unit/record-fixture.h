@@ -166,6 +166,7 @@ static inline void box_example(struct container_spec *spec)
 	spec->net = CONTAINER_NET_CNI;
 	spec->networks = make_strv("podd", "blue:ip=10.0.0.9");
 	spec->publish = make_strv("8080:80", "53:53/udp");
+	spec->egress = make_strv("allow to dns", "deny");
 	spec->pidfile = strdup("/run/x.pid");
 	spec->cidfile = strdup("/run/x.cid");
 	json_set_string(spec->labels, "team", "net");

@@ -271,6 +271,8 @@ static const struct damage {
 	{BOX, "net", "\"bridge\"", "'net' is 'bridge', which is not known"},
 	{BOX, "networks", "{}", NULL},
 	{BOX, "publish", "[80]", NULL},
+	{BOX, "egress", "{}", NULL},
+	{BOX, "egress", "[\"permit\"]", "'egress': rule \"permit\""},
 	{BOX, "restart", "\"never\"", "'restart' is 'never'"},
 	{BOX, "restartMax", "-1", NULL},
 	{BOX, "stopSignal", "0", NULL},
@@ -435,6 +437,8 @@ static void test_limits(void **state)
 		"'networks' has more than 16 members");
 	limited(&scratch, BOX, "publish", text, RECORD_PUBLISH_MAX,
 		"'publish' has more than 256 members");
+	limited(&scratch, BOX, "egress", rule, EGRESS_RULES_MAX,
+		"'egress' has more than 128 members");
 	limited(&scratch, BOX, "health/command", text, 4096,
 		"'command' has more than 4096 members");
 	limited(&scratch, ATTACHMENT, "networks", json_at(json_get(attachment, "networks"), 0),
