@@ -22,6 +22,7 @@ struct create_options {
 	const char *cidr;
 	const char *format;
 	const char *shm_size;
+	const char *uplink_path;
 	uint32_t mtu;
 	bool host_loopback;
 	bool no_ipv6;
@@ -136,6 +137,10 @@ static int apply_options(struct pod_spec *spec, const struct create_options *opt
 		r = set_shm_size(spec, options->shm_size, err);
 	if (r == 0)
 		r = set_traffic(spec, options, err);
+	if (r == 0 && options->uplink_path &&
+		pod_path_from_name(options->uplink_path, &spec->uplink_path) < 0)
+		r = err_set(err, -EINVAL, "--uplink-path must be auto or libslirp, not \"%s\"",
+			options->uplink_path);
 	return r < 0 ? r : make_add_pairs(spec->labels, options->labels, "--label", err);
 }
 
@@ -185,6 +190,8 @@ static int parse_pod(struct create_options *values, int argc, char **argv)
 			.help = "map these user ids (repeatable; default: all of /etc/subuid)"},
 		{.name = "gidmap", .argument = "CONTAINER:HOST:SIZE", .list = &values->gidmap,
 			.help = "map these group ids (repeatable)"},
+		{.name = "uplink-path", .argument = "PATH", .text = &values->uplink_path,
+			.help = "how TCP leaves the pod: auto (the fastest that works here), libslirp"},
 		{.name = "shm-size", .argument = "SIZE", .text = &values->shm_size,
 			.help = "of the /dev/shm that its containers share (default: 64m)"},
 		{.name = "publish", .letter = 'p', .argument = "SPEC", .list = &values->publish,

@@ -42,6 +42,27 @@ int pod_net_from_name(const char *name, enum pod_net *ret)
 	return 0;
 }
 
+static const char *const path_names[] = {
+	[POD_PATH_AUTO] = "auto",
+	[POD_PATH_LIBSLIRP] = "libslirp",
+};
+
+const char *pod_path_name(enum pod_path path)
+{
+	return path_names[path];
+}
+
+int pod_path_from_name(const char *name, enum pod_path *ret)
+{
+	for (size_t i = 0; i < sizeof(path_names) / sizeof(*path_names); i++) {
+		if (text_equal(path_names[i], name)) {
+			*ret = (enum pod_path)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 int pod_spec_set_cidr(struct pod_spec *spec, const char *text, struct err *err)
 {
 	autofree char *address = NULL;
@@ -112,6 +133,7 @@ struct json *pod_spec_to_json(const struct pod_spec *spec)
 	json_set_string(document, "path", spec->path);
 	json_set_string(document, "created", spec->created);
 	json_set_string(document, "net", pod_net_name(spec->net));
+	json_set_string(document, "uplinkPath", pod_path_name(spec->uplink_path));
 	json_set_bool(document, "hostLoopback", spec->host_loopback);
 	json_set_bool(document, "ipv6", spec->ipv6);
 	json_set_int(document, "mtu", spec->mtu);
@@ -134,13 +156,17 @@ struct json *pod_spec_to_json(const struct pod_spec *spec)
 
 static int read_network(const struct json *document, struct pod_spec *spec, struct err *err)
 {
-	const char *net = NULL, *cidr = NULL;
+	const char *net = NULL, *cidr = NULL, *path = "auto";
 	int64_t mtu;
 	int r;
 
 	r = json_read_string(document, "net", true, &net, err);
 	if (r == 0 && pod_net_from_name(net, &spec->net) < 0)
 		r = err_set(err, -EINVAL, "'net' must be slirp, none or host");
+	if (r == 0)
+		r = json_read_string(document, "uplinkPath", false, &path, err);
+	if (r == 0 && pod_path_from_name(path, &spec->uplink_path) < 0)
+		r = err_set(err, -EINVAL, "'uplinkPath' must be auto or libslirp");
 	if (r == 0)
 		r = json_read_bool(document, "hostLoopback", true, &spec->host_loopback, err);
 	if (r == 0)

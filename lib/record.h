@@ -41,6 +41,11 @@ enum pod_net { POD_NET_SLIRP, POD_NET_NONE, POD_NET_HOST };
 const char *pod_net_name(enum pod_net net);
 int pod_net_from_name(const char *name, enum pod_net *ret);
 
+/* How TCP leaves the pod: past libslirp where the kernel allows it, or never. */
+enum pod_path { POD_PATH_AUTO, POD_PATH_LIBSLIRP };
+const char *pod_path_name(enum pod_path path);
+int pod_path_from_name(const char *name, enum pod_path *ret);
+
 #define POD_MTU_DEFAULT 65520
 #define POD_MTU_MIN 1280
 #define POD_MTU_MAX 65520
@@ -49,6 +54,7 @@ struct pod_spec {
 	char path[NAME_PATH_SIZE];
 	char created[RECORD_TIME_SIZE];
 	enum pod_net net;
+	enum pod_path uplink_path;
 	bool host_loopback;
 	bool ipv6;
 	unsigned mtu;

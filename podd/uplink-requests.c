@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The requests: see uplink-requests.h. */
+
+#include "uplink-requests.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "trim.h"
+#include "uplink-sandbox.h"
+
+void uplink_done(struct uplink *uplink)
+{
+	uplink_out_free(uplink->out);
+	uplink_slirp_free(uplink->slirp);
+	uplink_flows_free(uplink->flows);
+	uplink_gate_free(uplink->gate);
+	uplink_scopes_free(uplink->scopes);
+	uplink_loop_free(uplink->loop);
+	sd_event_unref(uplink->event);
+}
+
+static void write_frame(void *opaque, const uint8_t *frame, size_t length, bool to_slirp)
+{
+	struct uplink *uplink = opaque;
+
+	uplink_slirp_write(uplink->slirp, frame, length);
+}
+
+static void on_tick(void *opaque)
+{
+	struct uplink *uplink = opaque;
+
+	if (uplink->out)
+		uplink_out_resume(uplink->out);
+}
+
+static int make_parts(struct uplink *uplink, int tap, struct err *err)
+{
+	const struct uplink_config *config = &uplink->config;
+	int r;
+
+	r = uplink_scopes_new(config, &uplink->scopes, err);
+	if (r == 0)
+		r = uplink_flows_new(uplink->event, uplink->loop, uplink->scopes, on_tick, uplink,
+			&uplink->flows, err);
+	if (r == 0)
+		r = uplink_gate_new(uplink->scopes, config, &uplink->gate, err);
+	if (r == 0)
+		r = uplink_slirp_new(uplink->event, uplink->loop, uplink->gate, tap, config,
+			&uplink->slirp, err);
+	if (r == 0)
+		uplink_gate_set_writer(uplink->gate, write_frame, uplink);
+	return r;
+}
+
+static int serve_configure(struct uplink *uplink, const struct uplink_request *request, int *fds,
+	struct err *err)
+{
+	int r;
+
+	if (uplink->slirp || uplink->failed)
+		return err_set(err, -EALREADY, "the uplink is configured already");
+	if (fds[0] < 0 || fds[1] < 0)
+		return err_set(err, -EBADF,
+			"the tap and the pod's user namespace did not come with the configuration");
+	uplink->config = request->config;
+	/* From here on there is no way back. */
+	uplink->failed = true;
+	r = uplink_sandbox_enter(fds[1], err);
+	if (r < 0)
+		return err_wrap(err, r, "cannot enter the uplink's sandbox");
+	r = uplink_sandbox_write_resolv(uplink->resolv, uplink->resolv_length, err);
+	if (r == 0)
+		r = make_parts(uplink, fds[0], err);
+	if (r < 0)
+		return err_wrap(err, r, "cannot start the uplink");
+	(void)take_fd(&fds[0]);
+	r = uplink_sandbox_seal(err);
+	if (r < 0)
+		return err_wrap(err, r, "cannot seal the uplink's sandbox");
+	uplink->failed = false;
+	trim_memory();
+	return 0;
+}
+
+static int serve_resolv(struct uplink *uplink, const struct uplink_request *request, int *fds,
+	struct err *err)
+{
+	memcpy(uplink->resolv, request->text, request->text_length);
+	uplink->resolv_length = request->text_length;
+	if (uplink->out)
+		uplink_out_set_nameservers(uplink->out, uplink->resolv, uplink->resolv_length);
+	/* Before that it would be the host's. */
+	if (!uplink->slirp)
+		return 0;
+	return uplink_sandbox_write_resolv(uplink->resolv, uplink->resolv_length, err);
+}
+
+static int serve_net(struct uplink *uplink, const struct uplink_request *request, int *fds,
+	struct err *err)
+{
+	int r;
+
+	if (!uplink->slirp || uplink->out)
+		return err_set(err, -EINVAL, "the uplink is not configured, or has a net already");
+	if (fds[UPLINK_NET_QUEUE] < 0)
+		return 0;
+	r = uplink_out_new(uplink->loop, uplink->flows, uplink->scopes, &uplink->config,
+		fds[UPLINK_NET_QUEUE], fds[UPLINK_NET_LISTEN4], fds[UPLINK_NET_LISTEN6],
+		&uplink->out, err);
+	if (r < 0)
+		return r;
+	for (int i = UPLINK_NET_QUEUE; i < UPLINK_NET_FDS; i++)
+		(void)take_fd(&fds[i]);
+	uplink_out_set_nameservers(uplink->out, uplink->resolv, uplink->resolv_length);
+	return 0;
+}
+
+static int serve_child(struct uplink *uplink, const struct uplink_request *request, int *fds,
+	struct err *err)
+{
+	return uplink_scopes_set(uplink->scopes, &request->child, err);
+}
+
+static int serve_egress(struct uplink *uplink, const struct uplink_request *request, int *fds,
+	struct err *err)
+{
+	int r = uplink_scopes_set_rules(uplink->scopes, request->egress.id, request->egress.rules,
+		request->egress.n, err);
+
+	if (r == 0)
+		uplink_flows_apply_rules(uplink->flows);
+	return r;
+}
+
+static const struct {
+	int (*serve)(struct uplink *uplink, const struct uplink_request *request, int *fds,
+		struct err *err);
+	bool configured; /* comes after UPLINK_CONFIGURE only */
+} requests[] = {
+	[UPLINK_CONFIGURE] = {serve_configure, false},
+	[UPLINK_RESOLV] = {serve_resolv, false},
+	[UPLINK_NET] = {serve_net, true},
+	[UPLINK_CHILD] = {serve_child, true},
+	[UPLINK_EGRESS] = {serve_egress, true},
+};
+
+int uplink_requests_serve(const struct uplink_request *request, int *fds, void *opaque,
+	struct err *err)
+{
+	struct uplink *uplink = opaque;
+	uint32_t operation = request->operation;
+
+	if (operation >= sizeof(requests) / sizeof(*requests) || !requests[operation].serve)
+		return err_set(err, -EOPNOTSUPP, "the uplink knows no operation %u", operation);
+	if (requests[operation].configured && !uplink->slirp)
+		return err_set(err, -EINVAL, "the uplink is not configured yet");
+	return requests[operation].serve(uplink, request, fds, err);
+}
