@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "cni.h"
+#include "egress.h"
+#include "publish.h"
 #include "record-internal.h"
 #include "text.h"
 
@@ -116,6 +118,8 @@ void pod_spec_done(struct pod_spec *spec)
 	json_free(spec->labels);
 	strv_free(spec->cni_config_dirs);
 	strv_free(spec->cni_plugin_dirs);
+	strv_free(spec->publish);
+	strv_free(spec->egress);
 	memset(spec, 0, sizeof(*spec));
 }
 
@@ -143,6 +147,10 @@ struct json *pod_spec_to_json(const struct pod_spec *spec)
 	json_set(document, "labels", json_copy(spec->labels));
 	json_set_strv(document, "cniConfigDirs", spec->cni_config_dirs);
 	json_set_strv(document, "cniPluginDirs", spec->cni_plugin_dirs);
+	if (spec->publish)
+		json_set_strv(document, "publish", spec->publish);
+	if (spec->egress)
+		json_set_strv(document, "egress", spec->egress);
 	return document;
 }
 
@@ -191,6 +199,43 @@ static int read_container_settings(const struct json *document, struct pod_spec 
 	return 0;
 }
 
+int pod_spec_check_traffic(char *const *publish, char *const *egress, struct err *err)
+{
+	struct egress_rule rules[EGRESS_RULES_MAX];
+	size_t n = 0, total = 0;
+	struct publish port;
+	int r = 0;
+
+	if (strv_length(publish) > RECORD_PUBLISH_MAX)
+		return err_set(err, -EINVAL, "more than %d ports to publish", RECORD_PUBLISH_MAX);
+	for (size_t i = 0; r == 0 && publish && publish[i]; i++)
+		r = publish_parse(publish[i], &port, err);
+	for (size_t i = 0; r == 0 && egress && egress[i]; i++) {
+		r = egress_parse(egress[i], rules, EGRESS_RULES_MAX, &n, err);
+		total += n;
+		if (r == 0 && total > EGRESS_RULES_MAX)
+			r = err_set(err, -EINVAL, "more than %d egress rules", EGRESS_RULES_MAX);
+	}
+	return r == -E2BIG ? -EINVAL : r;
+}
+
+static int read_traffic(const struct json *document, struct pod_spec *spec, struct err *err)
+{
+	int r;
+
+	r = record_read_strv(document, "publish", false, RECORD_PUBLISH_MAX, &spec->publish, err);
+	if (r == 0)
+		r = record_read_strv(
+			document, "egress", false, EGRESS_RULES_MAX, &spec->egress, err);
+	if (r < 0)
+		return r;
+	r = pod_spec_check_traffic(spec->publish, NULL, err);
+	if (r < 0)
+		return err_wrap(err, r, "'publish'");
+	r = pod_spec_check_traffic(NULL, spec->egress, err);
+	return r < 0 ? err_wrap(err, r, "'egress'") : 0;
+}
+
 static int check_absolute(char *const *dirs, const char *key, struct err *err)
 {
 	for (size_t i = 0; dirs && dirs[i]; i++)
@@ -229,6 +274,8 @@ static int read_document(const struct json *document, struct pod_spec *spec, str
 		r = check_absolute(spec->cni_config_dirs, "cniConfigDirs", err);
 	if (r == 0)
 		r = check_absolute(spec->cni_plugin_dirs, "cniPluginDirs", err);
+	if (r == 0)
+		r = read_traffic(document, spec, err);
 	return r;
 }
 
