@@ -14,8 +14,10 @@
 
 struct children;
 struct containers;
+struct network;
 struct resolv;
 struct server;
+struct uplink_queue;
 
 struct pod {
 	sd_event *event;
@@ -32,6 +34,8 @@ struct pod {
 	int uplink_pidfd;
 	int tap;             /* a copy of the tap's fd, for the next uplink; -1: none */
 	int uplink;          /* seqpacket to podd-uplink, or -1 */
+	bool uplink_async;   /* answers come by the event loop */
+	struct uplink_queue *uplink_queue;
 	struct {
 		uint32_t queue;       /* enum outer_queue: by what TCP goes past libslirp */
 		bool transparent;     /* published ports keep their clients' addresses */
@@ -48,6 +52,7 @@ struct pod {
 
 	struct children *children;
 	struct containers *containers;
+	struct network *network;
 	struct resolv *resolv;
 	struct server *server;
 
@@ -108,9 +113,24 @@ int pod_ask_outer(struct pod *pod, enum outer_operation operation,
 /* ---- pod-uplink.c ---- */
 
 struct uplink_request;
-/* Sends a request. Return: 0, -EAGAIN when podd-uplink does not read them, -errno. */
-int pod_send_uplink(struct pod *pod, struct uplink_request *request, const char *text,
-	const int *fds, size_t n_fds, struct err *err);
+struct uplink_reply;
+/* @text says why @result is an error. */
+typedef void (*pod_uplink_done)(struct pod *pod, void *opaque, int result, const char *text);
+/* Sends a request (request->length is set), with copies of the fds. While the pod starts it waits
+ * for the answer, and that is what it returns; later @done (may be NULL) is called with it, or
+ * with -ECONNRESET when the uplink ended before it. Return: 0, -ENOTCONN while there is none,
+ * -errno. */
+int pod_ask_uplink(struct pod *pod, const struct uplink_request *request, const int *fds,
+	size_t n_fds, pod_uplink_done done, void *opaque, struct err *err);
+/* An answer came by the event loop. */
+void pod_uplink_answered(struct pod *pod, uint32_t operation, int result, const char *text);
+/* No more answers come: this uplink is gone. */
+void pod_uplink_forget(struct pod *pod);
+void pod_uplink_done_queue(struct pod *pod);
+/* Asks an uplink that another podd has started what children and ports it has: @has is called for
+ * each; fds that it keeps it sets to -1. */
+typedef void (*pod_uplink_has)(void *opaque, const struct uplink_reply *reply, int fds[2]);
+int pod_adopt_uplink(struct pod *pod, pod_uplink_has has, void *opaque, struct err *err);
 /* Sends the nameservers, then the configuration with the tap; two answers come. */
 int pod_send_config(struct pod *pod, const char *nameservers, struct err *err);
 int pod_send_resolv(struct pod *pod, const char *nameservers, struct err *err);

@@ -14,6 +14,7 @@
 #include "uplink-control.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #include "text.h"
 
 #define ACCEPT_PAUSE_US 500000
+#define REPLY_WAIT_MS 5000
 
 struct uplink_control {
 	int connection; /* -1: listening */
@@ -46,22 +48,52 @@ static int listen_again(struct uplink_control *control)
 	return sd_event_source_set_enabled(control->listener_source, SD_EVENT_ON);
 }
 
+/* What an operation's request has at least. */
+static size_t least_length(uint32_t operation)
+{
+	switch (operation) {
+	case UPLINK_CONFIGURE:
+	case UPLINK_NET:
+		return sizeof(struct uplink_config);
+	case UPLINK_CHILD:
+		return sizeof(struct uplink_child);
+	case UPLINK_EGRESS:
+		return offsetof(struct uplink_egress, rules);
+	case UPLINK_PORT:
+	case UPLINK_PORT_REMOVE:
+		return sizeof(struct uplink_port);
+	case UPLINK_CAPTURE:
+		return sizeof(uint32_t);
+	default:
+		return 0;
+	}
+}
+
+static bool is_whole(const struct uplink_request *request, size_t size)
+{
+	const size_t head = offsetof(struct uplink_request, text);
+
+	if (size < head || request->length > UPLINK_TEXT_MAX || size != head + request->length ||
+		request->length < least_length(request->operation))
+		return false;
+	if (request->operation == UPLINK_EGRESS)
+		return request->egress.n <= EGRESS_RULES_MAX &&
+		       request->length >= offsetof(struct uplink_egress, rules) +
+						  request->egress.n * sizeof(struct egress_rule);
+	return request->operation != UPLINK_RESOLV ||
+	       !memchr(request->text, '\0', request->length);
+}
+
 /* Return: 1 with a request, 0 at the end, -EAGAIN, -EBADMSG, -errno. */
 static int receive_request(struct uplink_control *control, int fds[UPLINK_REQUEST_FDS_MAX])
 {
-	const size_t head = offsetof(struct uplink_request, text);
-	struct uplink_request *request = &control->request;
 	ssize_t n;
 
-	n = fd_receive(control->connection, request, sizeof(*request), fds, UPLINK_REQUEST_FDS_MAX,
-		NULL);
+	n = fd_receive(control->connection, &control->request, sizeof(control->request), fds,
+		UPLINK_REQUEST_FDS_MAX, NULL);
 	if (n <= 0)
 		return (int)n;
-	if ((size_t)n < head || request->text_length > UPLINK_TEXT_MAX ||
-		(size_t)n != head + request->text_length ||
-		memchr(request->text, '\0', request->text_length))
-		return -EBADMSG;
-	return 1;
+	return is_whole(&control->request, (size_t)n) ? 1 : -EBADMSG;
 }
 
 struct request_fds {
@@ -73,6 +105,19 @@ static void close_fds(struct request_fds *fds)
 {
 	for (size_t i = 0; i < UPLINK_REQUEST_FDS_MAX; i++)
 		cleanup_close(&fds->fds[i]);
+}
+
+int uplink_control_reply(struct uplink_control *control, const struct uplink_reply *reply,
+	const int *fds)
+{
+	struct pollfd room = {.fd = control->connection, .events = POLLOUT};
+	int r;
+
+	/* A podd that asked for these reads them, or is gone. */
+	do {
+		r = fd_send(control->connection, reply, sizeof(*reply), fds, reply->n_fds);
+	} while (r == -EAGAIN && poll(&room, 1, REPLY_WAIT_MS) > 0);
+	return r;
 }
 
 static int on_connection(sd_event_source *source, int socket, uint32_t revents, void *opaque)
@@ -91,7 +136,7 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
 	if (r <= 0)
 		return listen_again(control);
 	reply.operation = control->request.operation;
-	reply.result = control->serve(&control->request, fds.fds, control->opaque, &err);
+	reply.result = control->serve(control, &control->request, fds.fds, control->opaque, &err);
 	if (reply.result < 0) {
 		(void)text_sanitize(reply.text, sizeof(reply.text), err.msg);
 		fprintf(stderr, "podd-uplink: %s\n", err.msg);

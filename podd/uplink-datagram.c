@@ -490,6 +490,17 @@ void uplink_datagrams_remove(struct uplink_datagrams *datagrams, uint32_t id)
 	}
 }
 
+/* The newest socket is the first of the list. */
+void uplink_datagrams_fds(const struct uplink_datagrams *datagrams, uint32_t id, int ret[2])
+{
+	for (const struct socket *socket = datagrams->sockets; socket; socket = socket->next) {
+		if (socket->port.id != id)
+			continue;
+		ret[1] = ret[0];
+		ret[0] = socket->fd;
+	}
+}
+
 static int add_socket(struct uplink_datagrams *datagrams, const struct uplink_port *port, int fd)
 {
 	struct socket *socket = calloc(1, sizeof(*socket));

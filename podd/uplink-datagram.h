@@ -30,6 +30,8 @@ void uplink_datagrams_set_mac(struct uplink_datagrams *datagrams, const uint8_t 
 /* @fds: port->n_fds bound sockets with IP_PKTINFO or IPV6_RECVPKTINFO; taken over on success. */
 int uplink_datagrams_add(struct uplink_datagrams *datagrams, const struct uplink_port *port,
 	const int *fds, struct err *err);
+/* The sockets of a port, in the order in which they came. */
+void uplink_datagrams_fds(const struct uplink_datagrams *datagrams, uint32_t id, int ret[2]);
 void uplink_datagrams_remove(struct uplink_datagrams *datagrams, uint32_t id);
 
 /* A datagram from the pod. Return: true, if it was an answer to a client, which has it now. */

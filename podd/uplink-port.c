@@ -389,6 +389,21 @@ int uplink_ports_add(struct uplink_ports *ports, const struct uplink_port *spec,
 	return 0;
 }
 
+int uplink_ports_each(struct uplink_ports *ports,
+	int (*each)(void *opaque, const struct uplink_port *port, const int *fds), void *opaque)
+{
+	int r = 0;
+
+	for (const struct port *port = ports->first; r == 0 && port; port = port->next) {
+		int fds[2] = {port->listeners[0].fd, port->listeners[1].fd};
+
+		if (port->spec.protocol == IPPROTO_UDP)
+			uplink_datagrams_fds(ports->datagrams, port->spec.id, fds);
+		r = each(opaque, &port->spec, fds);
+	}
+	return r;
+}
+
 int uplink_ports_new(sd_event *event, struct uplink_loop *loop, struct uplink_flows *flows,
 	struct uplink_scopes *scopes, struct uplink_datagrams *datagrams, bool transparent,
 	int sockets,

@@ -116,8 +116,8 @@ static int serve_configure(struct uplink *uplink, const struct uplink_request *r
 static int serve_resolv(struct uplink *uplink, const struct uplink_request *request, int *fds,
 	struct err *err)
 {
-	memcpy(uplink->resolv, request->text, request->text_length);
-	uplink->resolv_length = request->text_length;
+	memcpy(uplink->resolv, request->text, request->length);
+	uplink->resolv_length = request->length;
 	if (uplink->out)
 		uplink_out_set_nameservers(uplink->out, uplink->resolv, uplink->resolv_length);
 	/* Before that it would be the host's. */
@@ -208,6 +208,47 @@ static int serve_capture(struct uplink *uplink, const struct uplink_request *req
 	return r;
 }
 
+static int tell_child(struct uplink *uplink, const struct uplink_scope *scope)
+{
+	struct uplink_reply reply = {
+		.operation = UPLINK_ADOPT,
+		.result = UPLINK_MORE,
+		.child = {.id = scope->id},
+	};
+
+	memcpy(reply.child.name, scope->name, sizeof(reply.child.name));
+	return uplink_control_reply(uplink->control, &reply, NULL);
+}
+
+static int tell_port(void *opaque, const struct uplink_port *port, const int *fds)
+{
+	struct uplink *uplink = opaque;
+	const struct uplink_reply reply = {
+		.operation = UPLINK_ADOPT,
+		.result = UPLINK_MORE,
+		.is_port = 1,
+		.n_fds = port->n_fds,
+		.port = *port,
+	};
+
+	return uplink_control_reply(uplink->control, &reply, fds);
+}
+
+/* podd waits for this, and reads while it is written. */
+static int serve_adopt(struct uplink *uplink, const struct uplink_request *request, int *fds,
+	struct err *err)
+{
+	const struct uplink_scope *scope = uplink_scopes_first(uplink->scopes);
+	int r = 0;
+
+	for (; r == 0 && scope; scope = scope->next)
+		if (scope->id != 0 && !scope->leaving)
+			r = tell_child(uplink, scope);
+	if (r == 0 && uplink->ports)
+		r = uplink_ports_each(uplink->ports, tell_port, uplink);
+	return r < 0 ? err_set(err, r, "telling podd what is there: %s", strerror(-r)) : 0;
+}
+
 static const struct {
 	int (*serve)(struct uplink *uplink, const struct uplink_request *request, int *fds,
 		struct err *err);
@@ -220,12 +261,13 @@ static const struct {
 	[UPLINK_EGRESS] = {serve_egress, true},
 	[UPLINK_PORT] = {serve_port, true},
 	[UPLINK_PORT_REMOVE] = {serve_port_remove, true},
+	[UPLINK_ADOPT] = {serve_adopt, true},
 	[UPLINK_REPORT] = {serve_report, true},
 	[UPLINK_CAPTURE] = {serve_capture, true},
 };
 
-int uplink_requests_serve(const struct uplink_request *request, int *fds, void *opaque,
-	struct err *err)
+int uplink_requests_serve(struct uplink_control *control, const struct uplink_request *request,
+	int *fds, void *opaque, struct err *err)
 {
 	struct uplink *uplink = opaque;
 	uint32_t operation = request->operation;
@@ -234,5 +276,6 @@ int uplink_requests_serve(const struct uplink_request *request, int *fds, void *
 		return err_set(err, -EOPNOTSUPP, "the uplink knows no operation %u", operation);
 	if (requests[operation].configured && !uplink->slirp)
 		return err_set(err, -EINVAL, "the uplink is not configured yet");
+	uplink->control = control;
 	return requests[operation].serve(uplink, request, fds, err);
 }

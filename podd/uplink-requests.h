@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "err.h"
+#include "uplink-control.h"
 #include "uplink-flow.h"
 #include "uplink-gate.h"
 #include "uplink-loop.h"
@@ -28,12 +29,13 @@ struct uplink {
 	struct uplink_datagrams *datagrams;
 	struct uplink_ports *ports; /* NULL: none can be published yet */
 	struct uplink_out *out;     /* NULL: TCP goes by libslirp */
+	struct uplink_control *control; /* who asks at present */
 	bool failed;                /* configured half: to end after the reply */
 	size_t resolv_length;
 	char resolv[UPLINK_TEXT_MAX]; /* the host's nameservers */
 };
 
 /* As uplink_control_serve; @opaque is struct uplink. */
-int uplink_requests_serve(const struct uplink_request *request, int *fds, void *opaque,
-	struct err *err);
+int uplink_requests_serve(struct uplink_control *control, const struct uplink_request *request,
+	int *fds, void *opaque, struct err *err);
 void uplink_done(struct uplink *uplink);

@@ -196,6 +196,7 @@ int uplink_scopes_set(struct uplink_scopes *scopes, const struct uplink_child *c
 	if (!scope)
 		return err_set(err, -E2BIG, "too many children for podd-uplink");
 	remove_places(scopes, scope);
+	memcpy(scope->name, child->name, sizeof(scope->name));
 	if (child->up && !scope->up)
 		scope->up_since_ms = uplink_now_ms();
 	scope->up = child->up;

@@ -21,6 +21,7 @@
 #define UPLINK_CHILD_FLOWS_MAX 8192
 
 struct uplink_scope {
+	char name[NAME_COMPONENT_MAX + 1]; /* podd's */
 	uint32_t id;
 	unsigned n_addresses;
 	struct in6_addr addresses[UPLINK_ADDRESSES_MAX];

@@ -3,7 +3,7 @@
 
 /*
  * What podd and podd-uplink say to each other, over a SOCK_SEQPACKET socket: one request, one
- * reply, in this order. podd-uplink keeps serving when podd goes; a new podd connects to
+ * reply (but for UPLINK_ADOPT), in this order. podd-uplink keeps serving when podd goes; a new podd connects to
  * uplink.sock in the pod's directory, whose listening socket podd-uplink inherited. Only the uid
  * that podd-uplink runs for may connect.
  */
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "egress.h"
+#include "name.h"
 
 /* fds that podd-uplink starts with; 0 is /dev/null, 1 and 2 are the log. */
 #define UPLINK_FD_CONTROL 3 /* seqpacket, connected to podd */
@@ -27,6 +28,8 @@ enum uplink_operation {
 	UPLINK_EGRESS,      /* struct uplink_egress: the rules of a child or, id 0, of the pod */
 	UPLINK_PORT,        /* struct uplink_port; one or two listening sockets */
 	UPLINK_PORT_REMOVE, /* struct uplink_port: the id */
+	UPLINK_ADOPT,       /* for a new podd: one reply for each child and each port (with its
+			     * sockets), result UPLINK_MORE, and then the last */
 	UPLINK_REPORT,      /* writes to the fd: struct uplink_report and what follows it */
 	UPLINK_CAPTURE,     /* snaplen; from now on frames go to the fd, a pipe, as pcapng */
 };
@@ -63,6 +66,7 @@ struct uplink_config {
 /* IPv4 addresses are mapped (::ffff:a.b.c.d). A child that shares the pod's network has the
  * pod's addresses. */
 struct uplink_child {
+	char name[NAME_COMPONENT_MAX + 1]; /* for podd only */
 	uint32_t id; /* chosen by podd, not 0 */
 	uint32_t gone;
 	uint32_t up; /* its program runs, or may */
@@ -77,7 +81,10 @@ struct uplink_egress {
 	struct egress_rule rules[EGRESS_RULES_MAX];
 };
 
+#define UPLINK_TAG_SIZE 192
+
 struct uplink_port {
+	char tag[UPLINK_TAG_SIZE]; /* for podd only */
 	uint32_t id;       /* chosen by podd */
 	uint32_t child;    /* 0: the pod */
 	uint32_t wait_ms;  /* how long a connection waits for a child that is not there */
@@ -140,19 +147,27 @@ struct uplink_flow_info {
 
 struct uplink_request {
 	uint32_t operation;
-	uint32_t text_length;
+	uint32_t length; /* bytes of the rest that are sent */
 	union {
 		struct uplink_config config;
 		struct uplink_child child;
-		struct uplink_egress egress;
+		struct uplink_egress egress; /* rules: n of them are sent */
 		struct uplink_port port;
 		uint32_t snaplen; /* 0: whole frames */
+		char text[UPLINK_TEXT_MAX]; /* length bytes, without a NUL */
 	};
-	char text[UPLINK_TEXT_MAX]; /* sent only as far as text_length */
 };
+
+#define UPLINK_MORE 1
 
 struct uplink_reply {
 	uint32_t operation; /* of the request */
-	int32_t result; /* 0 or -errno, then text says why */
-	char text[512];
+	int32_t result; /* 0 or -errno, then text says why; UPLINK_MORE */
+	uint32_t n_fds;
+	uint32_t is_port; /* of UPLINK_ADOPT: what it has */
+	union {
+		char text[512];
+		struct uplink_child child;
+		struct uplink_port port;
+	};
 };
