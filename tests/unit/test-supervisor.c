@@ -72,9 +72,9 @@ struct exchange {
 	size_t length;
 };
 
-#define EXCHANGE(call, answer)                                                                     \
-	{                                                                                          \
-		call, answer, sizeof(answer)                                                       \
+#define EXCHANGE(call, answer)               \
+	{                                    \
+		call, answer, sizeof(answer) \
 	}
 
 static bool receive_call(int connection, const char *part)
@@ -123,8 +123,6 @@ static void podd_finish(struct podd *podd)
 
 static int setup(void **state)
 {
-	autoclose int podfd = -1;
-
 	scratch_init(&hierarchy);
 	assert_int_equal(mkdirat(hierarchy.fd, "net0", 0700), 0);
 	assert_int_equal(mkdirat(hierarchy.fd, "net0/children", 0700), 0);
@@ -169,8 +167,9 @@ static void test_call(void **state)
 	static const struct exchange exchanges[] = {
 		EXCHANGE("\"io.podd.Pod.PortAdd\",\"parameters\":{\"child\":\"web\"}",
 			"{\"parameters\":{\"n\":1}}"),
-		EXCHANGE("PortAdd", "{\"error\":\"io.podd.Pod.PortFailed\",\"parameters\":"
-				    "{\"spec\":\"80:80\",\"reason\":\"in use\"}}"),
+		EXCHANGE("PortAdd",
+			"{\"error\":\"io.podd.Pod.PortFailed\",\"parameters\":"
+			"{\"spec\":\"80:80\",\"reason\":\"in use\"}}"),
 		EXCHANGE("PortAdd", "{\"error\":\"io.podd.Pod.NoSuchChild\"}"),
 		EXCHANGE("Capture", "{\"error\":\"org.varlink.service.MethodNotFound\"}"),
 		EXCHANGE("Capture", "{}"),
@@ -188,8 +187,8 @@ static void test_call(void **state)
 	assert_string_equal(supervisor.path, "net0/web");
 	assert_string_equal(supervisor.pod, "net0");
 	assert_string_equal(supervisor.child, "web");
-	assert_int_equal(supervisor_call(&supervisor, "PortAdd",
-				 supervisor_parameters(&supervisor), &reply, &err),
+	assert_int_equal(supervisor_call(&supervisor, "PortAdd", supervisor_parameters(&supervisor),
+				 &reply, &err),
 		0);
 	assert_int_equal(supervisor_number(reply, "n"), 1);
 	assert_int_equal(supervisor_call(&supervisor, "PortAdd", NULL, NULL, &err), -EREMOTEIO);
@@ -205,9 +204,9 @@ static void test_call(void **state)
 	podd_finish(&podd);
 }
 
-#define LIST                                                                                       \
-	"{\"continues\":true,\"parameters\":{\"ports\":[{\"n\":1},"                                 \
-	"{\"child\":\"web\",\"n\":2}]}}\0"                                                            \
+#define LIST                                                        \
+	"{\"continues\":true,\"parameters\":{\"ports\":[{\"n\":1}," \
+	"{\"child\":\"web\",\"n\":2}]}}\0"                          \
 	"{\"parameters\":{\"ports\":[{\"child\":\"db\",\"n\":3},{\"child\":null,\"n\":4}]}}"
 
 static void assert_listed(const struct json *ports, size_t i, int64_t n, const char *path)
@@ -249,12 +248,10 @@ static void test_list_fails(void **state)
 	struct podd podd;
 
 	podd_start(&podd, exchanges);
-	assert_int_equal(
-		supervisor_list_all(&ctl, "net0", "Flows", "flows", &one), CTL_FAILED);
+	assert_int_equal(supervisor_list_all(&ctl, "net0", "Flows", "flows", &one), CTL_FAILED);
 	podd_finish(&podd);
 	assert_int_equal(json_length(one), 0);
-	assert_int_equal(
-		supervisor_list_all(&ctl, "nopod", "Flows", "flows", &none), CTL_FAILED);
+	assert_int_equal(supervisor_list_all(&ctl, "nopod", "Flows", "flows", &none), CTL_FAILED);
 }
 
 int main(void)
