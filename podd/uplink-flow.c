@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #define HASH_SIZE 4096
@@ -31,14 +30,6 @@ struct uplink_flows {
 	unsigned n;
 	unsigned max;
 };
-
-int64_t uplink_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 /* Two sockets for each, and the pipes. */
 static unsigned most_flows(unsigned pipes)

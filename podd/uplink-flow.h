@@ -41,7 +41,7 @@ struct uplink_flow {
 	bool gone; /* cut before it was open: to be freed */
 	int64_t since_ms;
 	int64_t deadline_ms; /* not OPEN: then it is cut; 0: the kernel has its own time-out */
-	int64_t retry_ms;    /* WAITING */
+	uint32_t wait_ms;    /* in: the port's */
 };
 
 struct uplink_flows;
@@ -71,4 +71,3 @@ unsigned uplink_flows_count(const struct uplink_flows *flows);
 unsigned uplink_flows_max(const struct uplink_flows *flows);
 /* Cuts those that the rules forbid by now. */
 void uplink_flows_apply_rules(struct uplink_flows *flows);
-int64_t uplink_now_ms(void);

@@ -75,6 +75,19 @@ static void put_checksum(uint8_t *place, uint64_t total, bool zero_is_none)
 	memcpy(place, &value, sizeof(value));
 }
 
+/* Where a TCP segment, a UDP datagram or an ICMP message has its checksum. */
+static size_t checksum_place(uint8_t protocol)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return 16;
+	case IPPROTO_UDP:
+		return 6;
+	default:
+		return 2;
+	}
+}
+
 void uplink_frame_checksum(uint8_t *frame, size_t length)
 {
 	uint8_t *ip = frame + ETH_HLEN;
@@ -82,16 +95,18 @@ void uplink_frame_checksum(uint8_t *frame, size_t length)
 	size_t header = six ? IPV6_SIZE : IPV4_SIZE;
 	uint8_t protocol = ip[six ? IPV6_NEXT_HEADER : 9];
 	uint8_t *transport = ip + header;
-	uint8_t *place = transport + (protocol == IPPROTO_UDP ? 6 : 2);
+	uint8_t *place = transport + checksum_place(protocol);
 	size_t size = length - ETH_HLEN - header;
-	uint64_t total;
+	uint64_t total = 0;
 
 	if (!six) {
 		memset(ip + 10, 0, 2);
 		put_checksum(ip + 10, sum(ip, IPV4_SIZE, 0), false);
 	}
 	memset(place, 0, 2);
-	total = sum(six ? ip + 8 : ip + 12, six ? 32 : 8, htons(protocol));
-	total += htons((uint16_t)size);
+	/* The pseudo-header; ICMP has none. */
+	if (six || protocol != IPPROTO_ICMP)
+		total = sum(six ? ip + 8 : ip + 12, six ? 32 : 8, htons(protocol)) +
+			htons((uint16_t)size);
 	put_checksum(place, sum(transport, size, total), protocol == IPPROTO_UDP);
 }

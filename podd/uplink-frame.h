@@ -17,6 +17,6 @@ int uplink_frame_parse(const uint8_t *frame, size_t length, struct uplink_packet
  * address that something waits for. */
 bool uplink_frame_is_of_neighbour(const uint8_t *frame, size_t length);
 
-/* Sets the IPv4 header's checksum, and that of the UDP datagram or ICMPv6 message (RFC 768, 1071,
- * 8200 8.1). The frame is one of ours: its headers are whole, without options. */
+/* Sets the IPv4 header's checksum, and that of the TCP segment, UDP datagram or ICMP message
+ * (RFC 768, 792, 1071, 8200 8.1, 9293). The frame is one of ours: its headers are whole, without options. */
 void uplink_frame_checksum(uint8_t *frame, size_t length);

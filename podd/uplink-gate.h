@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "err.h"
 #include "uplink-scope.h"
+#include "uplink-track.h"
 #include "uplink.h"
 
 struct uplink_gate;
@@ -39,3 +40,5 @@ void uplink_gate_sent(struct uplink_gate *gate, const uint8_t *frame, size_t len
 /* From now on every frame is written to @pipe, which is taken over, until nobody reads it. */
 int uplink_gate_capture(struct uplink_gate *gate, int pipe, size_t snaplen, struct err *err);
 void uplink_gate_report(const struct uplink_gate *gate, struct uplink_report *report);
+/* Who has gone by libslirp. */
+struct uplink_tracker *uplink_gate_tracker(const struct uplink_gate *gate);

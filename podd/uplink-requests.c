@@ -10,11 +10,14 @@
 #include <unistd.h>
 
 #include "trim.h"
+#include "uplink-report.h"
 #include "uplink-sandbox.h"
 
 void uplink_done(struct uplink *uplink)
 {
 	uplink_out_free(uplink->out);
+	uplink_ports_free(uplink->ports);
+	uplink_datagrams_free(uplink->datagrams);
 	uplink_slirp_free(uplink->slirp);
 	uplink_flows_free(uplink->flows);
 	uplink_gate_free(uplink->gate);
@@ -27,7 +30,22 @@ static void write_frame(void *opaque, const uint8_t *frame, size_t length, bool 
 {
 	struct uplink *uplink = opaque;
 
-	uplink_slirp_write(uplink->slirp, frame, length);
+	if (to_slirp)
+		uplink_slirp_input(uplink->slirp, frame, length);
+	else
+		uplink_slirp_write(uplink->slirp, frame, length);
+}
+
+static void write_datagram(void *opaque, const uint8_t *frame, size_t length)
+{
+	write_frame(opaque, frame, length, false);
+}
+
+static bool take_answer(void *opaque, const struct uplink_packet *packet)
+{
+	struct uplink *uplink = opaque;
+
+	return uplink_datagrams_answer(uplink->datagrams, packet);
 }
 
 static void on_tick(void *opaque)
@@ -36,6 +54,8 @@ static void on_tick(void *opaque)
 
 	if (uplink->out)
 		uplink_out_resume(uplink->out);
+	if (uplink->ports)
+		uplink_ports_resume(uplink->ports);
 }
 
 static int make_parts(struct uplink *uplink, int tap, struct err *err)
@@ -53,8 +73,14 @@ static int make_parts(struct uplink *uplink, int tap, struct err *err)
 		r = uplink_slirp_new(uplink->event, uplink->loop, uplink->gate, tap, config,
 			&uplink->slirp, err);
 	if (r == 0)
-		uplink_gate_set_writer(uplink->gate, write_frame, uplink);
-	return r;
+		r = uplink_datagrams_new(uplink->event, uplink->loop, uplink->scopes,
+			write_datagram, uplink, &uplink->datagrams, err);
+	if (r < 0)
+		return r;
+	uplink_datagrams_set_mac(uplink->datagrams, uplink_slirp_mac(uplink->slirp));
+	uplink_gate_set_writer(uplink->gate, write_frame, uplink);
+	uplink_gate_set_taker(uplink->gate, take_answer, uplink);
+	return 0;
 }
 
 static int serve_configure(struct uplink *uplink, const struct uplink_request *request, int *fds,
@@ -105,8 +131,14 @@ static int serve_net(struct uplink *uplink, const struct uplink_request *request
 {
 	int r;
 
-	if (!uplink->slirp || uplink->out)
-		return err_set(err, -EINVAL, "the uplink is not configured, or has a net already");
+	if (uplink->ports || fds[UPLINK_NET_SOCKETS] < 0)
+		return err_set(err, -EINVAL, "the uplink has this already, or its fds are missing");
+	r = uplink_ports_new(uplink->event, uplink->loop, uplink->flows, uplink->scopes,
+		uplink->datagrams, request->config.transparent, fds[UPLINK_NET_SOCKETS],
+		&uplink->ports, err);
+	if (r < 0)
+		return r;
+	(void)take_fd(&fds[UPLINK_NET_SOCKETS]);
 	if (fds[UPLINK_NET_QUEUE] < 0)
 		return 0;
 	r = uplink_out_new(uplink->loop, uplink->flows, uplink->scopes, &uplink->config,
@@ -123,7 +155,11 @@ static int serve_net(struct uplink *uplink, const struct uplink_request *request
 static int serve_child(struct uplink *uplink, const struct uplink_request *request, int *fds,
 	struct err *err)
 {
-	return uplink_scopes_set(uplink->scopes, &request->child, err);
+	int r = uplink_scopes_set(uplink->scopes, &request->child, err);
+
+	if (r == 0 && uplink->ports && request->child.up)
+		uplink_ports_retry(uplink->ports);
+	return r;
 }
 
 static int serve_egress(struct uplink *uplink, const struct uplink_request *request, int *fds,
@@ -137,6 +173,41 @@ static int serve_egress(struct uplink *uplink, const struct uplink_request *requ
 	return r;
 }
 
+static int serve_port(struct uplink *uplink, const struct uplink_request *request, int *fds,
+	struct err *err)
+{
+	if (!uplink->ports)
+		return err_set(err, -EINVAL, "the uplink has no sockets to publish ports with");
+	return uplink_ports_add(uplink->ports, &request->port, fds, err);
+}
+
+static int serve_port_remove(struct uplink *uplink, const struct uplink_request *request, int *fds,
+	struct err *err)
+{
+	if (uplink->ports)
+		uplink_ports_remove(uplink->ports, request->port.id);
+	return 0;
+}
+
+static int serve_report(struct uplink *uplink, const struct uplink_request *request, int *fds,
+	struct err *err)
+{
+	return uplink_report_write(uplink, fds[0], err);
+}
+
+static int serve_capture(struct uplink *uplink, const struct uplink_request *request, int *fds,
+	struct err *err)
+{
+	int r;
+
+	if (fds[0] < 0)
+		return err_set(err, -EBADF, "the capture's pipe did not come with the request");
+	r = uplink_gate_capture(uplink->gate, fds[0], request->snaplen, err);
+	if (r == 0)
+		(void)take_fd(&fds[0]);
+	return r;
+}
+
 static const struct {
 	int (*serve)(struct uplink *uplink, const struct uplink_request *request, int *fds,
 		struct err *err);
@@ -147,6 +218,10 @@ static const struct {
 	[UPLINK_NET] = {serve_net, true},
 	[UPLINK_CHILD] = {serve_child, true},
 	[UPLINK_EGRESS] = {serve_egress, true},
+	[UPLINK_PORT] = {serve_port, true},
+	[UPLINK_PORT_REMOVE] = {serve_port_remove, true},
+	[UPLINK_REPORT] = {serve_report, true},
+	[UPLINK_CAPTURE] = {serve_capture, true},
 };
 
 int uplink_requests_serve(const struct uplink_request *request, int *fds, void *opaque,

@@ -12,6 +12,7 @@
 #include "uplink-gate.h"
 #include "uplink-loop.h"
 #include "uplink-out.h"
+#include "uplink-port.h"
 #include "uplink-scope.h"
 #include "uplink-slirp.h"
 #include "uplink.h"
@@ -24,6 +25,8 @@ struct uplink {
 	struct uplink_flows *flows;
 	struct uplink_gate *gate;
 	struct uplink_slirp *slirp; /* NULL: not configured */
+	struct uplink_datagrams *datagrams;
+	struct uplink_ports *ports; /* NULL: none can be published yet */
 	struct uplink_out *out;     /* NULL: TCP goes by libslirp */
 	bool failed;                /* configured half: to end after the reply */
 	size_t resolv_length;

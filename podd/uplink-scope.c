@@ -28,6 +28,7 @@ struct place {
 struct uplink_scopes {
 	struct uplink_scope pod;
 	struct place *places[HASH_SIZE];
+	struct uplink_config config;
 	struct egress_addresses names; /* what "dns" and "gateway" mean */
 	unsigned n;
 	unsigned n_rules; /* of all */
@@ -50,6 +51,7 @@ int uplink_scopes_new(const struct uplink_config *config, struct uplink_scopes *
 
 	if (!scopes)
 		return err_oom(err);
+	scopes->config = *config;
 	scopes->pod.up = true;
 	scopes->pod.references = 1;
 	scopes->pod.n_addresses = config->ipv6 ? 2 : 1;
@@ -194,6 +196,8 @@ int uplink_scopes_set(struct uplink_scopes *scopes, const struct uplink_child *c
 	if (!scope)
 		return err_set(err, -E2BIG, "too many children for podd-uplink");
 	remove_places(scopes, scope);
+	if (child->up && !scope->up)
+		scope->up_since_ms = uplink_now_ms();
 	scope->up = child->up;
 	scope->n_addresses = child->n_addresses;
 	memcpy(scope->addresses, child->addresses, sizeof(scope->addresses));
@@ -230,6 +234,69 @@ int uplink_scopes_set_rules(struct uplink_scopes *scopes, uint32_t id,
 	scopes->n_rules += (unsigned)n - scope->n_rules;
 	scope->n_rules = (unsigned)n;
 	return 0;
+}
+
+int64_t uplink_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+bool uplink_scope_server(const struct uplink_scope *scope, const struct in6_addr *client,
+	struct in6_addr *ret)
+{
+	struct in_addr four;
+	bool six = !uplink_unmap4(client, &four);
+
+	if (!scope->up || scope->n_addresses == 0)
+		return false;
+	*ret = scope->addresses[0];
+	for (unsigned i = 0; i < scope->n_addresses; i++) {
+		if (!uplink_unmap4(&scope->addresses[i], &four) != six)
+			continue;
+		*ret = scope->addresses[i];
+		break;
+	}
+	return true;
+}
+
+static bool is_in_prefix(const struct in6_addr *address, const struct in6_addr *network,
+	unsigned prefix)
+{
+	unsigned bytes = prefix / 8, bits = prefix % 8;
+
+	return !memcmp(address, network, bytes) &&
+	       (bits == 0 ||
+		       (address->s6_addr[bytes] ^ network->s6_addr[bytes]) >> (8 - bits) == 0);
+}
+
+/* Would an answer to it stay in the pod? */
+static bool is_of_pod(const struct uplink_scopes *scopes, bool six, const struct in6_addr *address)
+{
+	const struct uplink_config *config = &scopes->config;
+	struct in6_addr network4 = uplink_map4(config->network4);
+
+	if (uplink_scopes_of(scopes, address)->id != 0)
+		return true;
+	return six ? is_in_prefix(address, &config->network6, config->prefix6) :
+		     is_in_prefix(address, &network4, 96 + config->prefix4);
+}
+
+struct uplink_address uplink_scopes_client(const struct uplink_scopes *scopes, bool six,
+	const struct uplink_address *client)
+{
+	struct uplink_address source = *client;
+	struct in_addr four;
+	bool client_six = !uplink_unmap4(&client->ip, &four);
+
+	if (client_six == six &&
+		!uplink_is_loopback(client_six ? AF_INET6 : AF_INET, &client->ip) &&
+		!is_of_pod(scopes, six, &client->ip))
+		return source;
+	source.ip = six ? scopes->config.gateway6 : uplink_map4(scopes->config.gateway4);
+	return source;
 }
 
 bool uplink_scopes_have_rules(const struct uplink_scopes *scopes)

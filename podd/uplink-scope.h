@@ -25,6 +25,7 @@ struct uplink_scope {
 	unsigned n_addresses;
 	struct in6_addr addresses[UPLINK_ADDRESSES_MAX];
 	bool up;       /* its servers may be reached */
+	int64_t up_since_ms; /* see uplink_now_ms(); 0: long enough */
 	bool leaving;  /* removed; kept for the connections that name it */
 	unsigned references;
 	unsigned n_rules;
@@ -57,6 +58,16 @@ struct uplink_scope *uplink_scopes_first(const struct uplink_scopes *scopes);
 /* A connection holds its scope. */
 struct uplink_scope *uplink_scope_ref(struct uplink_scope *scope);
 void uplink_scope_unref(struct uplink_scopes *scopes, struct uplink_scope *scope);
+
+/* A server's address, of the client's family if there is one. Return: false while there is none. */
+bool uplink_scope_server(const struct uplink_scope *scope, const struct in6_addr *client,
+	struct in6_addr *ret);
+/* The address that a client of the host has to servers in the pod: its own, or, if that means
+ * something else there (a loopback, the pod's networks, another family), the gateway's. */
+struct uplink_address uplink_scopes_client(const struct uplink_scopes *scopes, bool six,
+	const struct uplink_address *client);
+
+int64_t uplink_now_ms(void);
 
 /* True, if there is any rule at all. */
 bool uplink_scopes_have_rules(const struct uplink_scopes *scopes);

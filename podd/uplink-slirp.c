@@ -152,6 +152,12 @@ void uplink_slirp_write(struct uplink_slirp *uplink, const void *data, size_t le
 	uplink->tap_ready |= n >= 0;
 }
 
+void uplink_slirp_input(struct uplink_slirp *uplink, const void *data, size_t length)
+{
+	slirp_input(uplink->slirp, data, (int)length);
+	uplink->stale = true;
+}
+
 static void write_acks(struct uplink_slirp *uplink)
 {
 	for (size_t i = 0; i < uplink->acks.n; i++)

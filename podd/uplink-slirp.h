@@ -34,5 +34,7 @@ int uplink_slirp_turn(struct uplink_slirp *uplink);
 
 /* Sends a frame to the pod. */
 void uplink_slirp_write(struct uplink_slirp *uplink, const void *data, size_t length);
+/* Hands libslirp a frame as if it came from the pod. */
+void uplink_slirp_input(struct uplink_slirp *uplink, const void *data, size_t length);
 /* The tap's hardware address. */
 const uint8_t *uplink_slirp_mac(const struct uplink_slirp *uplink);

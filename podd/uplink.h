@@ -28,7 +28,7 @@ enum uplink_operation {
 	UPLINK_PORT,        /* struct uplink_port; one or two listening sockets */
 	UPLINK_PORT_REMOVE, /* struct uplink_port: the id */
 	UPLINK_REPORT,      /* writes to the fd: struct uplink_report and what follows it */
-	UPLINK_CAPTURE,     /* text: snaplen; from now on frames go to the fd, a pipe, as pcapng */
+	UPLINK_CAPTURE,     /* snaplen; from now on frames go to the fd, a pipe, as pcapng */
 };
 
 /* The fds of UPLINK_NET, in this order; those after the first are there if new TCP connections are
@@ -146,6 +146,7 @@ struct uplink_request {
 		struct uplink_child child;
 		struct uplink_egress egress;
 		struct uplink_port port;
+		uint32_t snaplen; /* 0: whole frames */
 	};
 	char text[UPLINK_TEXT_MAX]; /* sent only as far as text_length */
 };
