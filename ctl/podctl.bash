@@ -102,6 +102,7 @@ _podctl_value()
 	case $verb:$option in
 	*:) return 1 ;;
 	create:--net) _podctl_fill -W 'slirp none host' -- "$current" ;;
+	create:--uplink-path) _podctl_fill -W 'auto libslirp' -- "$current" ;;
 	bundle:--share) _podctl_fill -W 'net ipc uts pid net,ipc,uts' -- "$current" ;;
 	*:--share) _podctl_fill -W 'ipc uts pid ipc,uts' -- "$current" ;;
 	bundle:--network | hooks:--network)

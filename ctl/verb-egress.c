@@ -11,6 +11,7 @@
 #include "text.h"
 
 #include "options.h"
+#include "rules.h"
 #include "subverbs.h"
 #include "supervisor.h"
 #include "table.h"
@@ -83,38 +84,6 @@ static int change(
 
 /* ---- add ---- */
 
-/* A rule may be one argument or several; only its first word can be one of these. */
-static bool begins_rule(const char *argument)
-{
-	return argument[0] == '{' || text_equal(argument, "allow") ||
-	       text_equal(argument, "deny") || text_starts_with(argument, "allow ") ||
-	       text_starts_with(argument, "deny ");
-}
-
-/* Return: 0 or -ENOMEM. */
-static int join_rules(char *const *words, char ***ret)
-{
-	autofree char *rule = NULL;
-	autostrv rules = NULL;
-
-	for (size_t i = 0; words[i]; i++) {
-		char *longer;
-
-		if (rule && begins_rule(words[i]) && strv_add(&rules, rule) < 0)
-			return -ENOMEM;
-		longer = rule && !begins_rule(words[i]) ? text_format("%s %s", rule, words[i])
-							: strdup(words[i]);
-		free(rule);
-		rule = longer;
-		if (!rule)
-			return -ENOMEM;
-	}
-	if (strv_add(&rules, rule) < 0)
-		return -ENOMEM;
-	*ret = take_ptr(rules);
-	return 0;
-}
-
 static int check_rules(char *const *rules)
 {
 	struct egress_rule expanded[EGRESS_RULES_MAX];
@@ -168,7 +137,7 @@ static int run_add(const struct ctl *ctl, int argc, char **argv)
 		return status;
 	if (ctl_format_is_json(format, &json) < 0)
 		return ctl_usage_error(&verb_egress_add, "--format must be json or table");
-	if (join_rules(argv + 1, &rules) < 0) {
+	if (rules_join(argv + 1, &rules) < 0) {
 		ctl_error("out of memory");
 		return CTL_FAILED;
 	}
