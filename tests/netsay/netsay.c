@@ -5,11 +5,9 @@
  * systems that have no libraries.
  *
  *   netsay serve ADDRESS PORT DIRECTORY   the server; needs PORT to PORT+3, and none at PORT+4
- *   netsay run ADDRESS PORT TAG NAME...   runs scenarios, or groups of them (tcp, urgent, bulk, reach,
- *                                         udp).
- *                                         TAG: a name that no other run has
- *   netsay who ADDRESS PORT [FROM]        what address the server sees; FROM: bind to that one
- *   netsay whose ADDRESS PORT [FROM]      the same by UDP
+ *   netsay run ADDRESS PORT TAG NAME...   runs scenarios, or groups of them (tcp, urgent, bulk,
+ * reach, udp). TAG: a name that no other run has netsay who ADDRESS PORT [FROM]        what address
+ * the server sees; FROM: bind to that one netsay whose ADDRESS PORT [FROM]      the same by UDP
  *   netsay try ADDRESS PORT SECONDS       until a connection is answered; 1 when none was
  *   netsay load ADDRESS PORT PROCESSES    connections without a pause until its input ends; says
  *                                         "loading" when each process had an answer, and "done"
@@ -106,7 +104,8 @@ static int run(struct talk *talk, char *const *names)
 	for (const struct scenario *const *table = tables; *table; table++)
 		for (const struct scenario *scenario = *table; scenario->name; scenario++)
 			for (char *const *name = names; *name; name++)
-				if (strcmp(*name, scenario->name) == 0 || strcmp(*name, scenario->group) == 0) {
+				if (strcmp(*name, scenario->name) == 0 ||
+					strcmp(*name, scenario->group) == 0) {
 					run_scenario(scenario, talk);
 					found = true;
 				}
@@ -131,7 +130,8 @@ static int who(const char *address, uint16_t port, int type, const char *from)
 		send(fd, question, strlen(question), MSG_NOSIGNAL) > 0)
 		n = recv(fd, line, sizeof(line) - 1, 0);
 	if (n <= 0)
-		printf("%s\n", n == 0 ? "nothing" : talk_error(errno == EINPROGRESS ? EAGAIN : errno));
+		printf("%s\n",
+			n == 0 ? "nothing" : talk_error(errno == EINPROGRESS ? EAGAIN : errno));
 	else
 		printf("%.*s\n", (int)n, line);
 	close(fd);
@@ -267,7 +267,8 @@ static int full(const char *address, uint16_t port)
 	for (int i = 0; i < count - 1; i++)
 		close(fillers[i]);
 	/* The fillers say nothing; until standard input ends. */
-	struct pollfd both[2] = {{.fd = listener, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
+	struct pollfd both[2] = {
+		{.fd = listener, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
 	while (poll(both, 2, -1) > 0 && !both[1].revents) {
 		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 		if (recv(fd, line, 1, 0) == 1) {
