@@ -22,7 +22,7 @@ static void __attribute__((format(printf, 2, 0))) complain(
 	char *line;
 
 	vsnprintf(message, sizeof(message), format, arguments);
-	fprintf(stderr, "podctl: %s: ", kind);
+	fprintf(stderr, "podctl: %s%s", kind ? kind : "", kind ? ": " : "");
 	while ((line = strsep(&rest, "\n")))
 		fprintf(stderr, "%s\n", text_sanitize(clean, sizeof(clean), line));
 }
@@ -42,6 +42,15 @@ void ctl_warning(const char *format, ...)
 
 	va_start(arguments, format);
 	complain("warning", format, arguments);
+	va_end(arguments);
+}
+
+void ctl_note(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	complain(NULL, format, arguments);
 	va_end(arguments);
 }
 

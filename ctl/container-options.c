@@ -40,6 +40,7 @@ void container_options_free(struct container_options *options)
 	strv_free(options->tmpfs);
 	strv_free(options->networks);
 	strv_free(options->publish);
+	strv_free(options->egress);
 	strv_free(options->log_options);
 	free(options);
 }
@@ -158,7 +159,9 @@ static void add_network(struct container_options *options, struct option *table,
 		{.name = "net", .argument = "...", .list = &options->networks,
 			.help = "the same as --network"},
 		{.name = "publish", .letter = 'p', .argument = "SPEC", .list = &options->publish,
-			.help = "record a port to publish (repeatable)"},
+			.help = "publish a port (repeatable)"},
+		{.name = "egress", .argument = "RULE", .list = &options->egress,
+			.help = "where it may send to: deny to 10.0.0.0/8 (repeatable)"},
 		{.name = "hostname", .argument = "NAME", .text = &options->hostname,
 			.help = "its host name (default: its name)"},
 		{.name = "share", .argument = "ipc,uts,pid", .text = &options->share,

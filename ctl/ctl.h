@@ -49,6 +49,8 @@ struct ctl_verb {
 /* "podctl: error: ..." and "podctl: warning: ..." on standard error. */
 void ctl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ctl_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* "podctl: ..." there: what is neither, beside an output that is for programs. */
+void ctl_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints what went wrong, even when a callee left no message. Return: CTL_FAILED. */
 int ctl_fail(int result, const struct err *err);
 /* Prints the message and where to find help. Return: CTL_USAGE, or CTL_FAILED with

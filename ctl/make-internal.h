@@ -57,6 +57,7 @@ struct container_options {
 	const char *share;
 	char **networks;
 	char **publish;
+	char **egress;
 
 	/* ---- limits ---- */
 	const char *memory;

@@ -95,11 +95,56 @@ static int read_publish(struct making *making)
 			container_net_name(spec->net));
 		return 0;
 	}
-	if (publish && spec->net == CONTAINER_NET_POD)
-		ctl_warning("--publish has no effect yet with the pod's own network; it is recorded");
+	if (publish && spec->net == CONTAINER_NET_POD && making->pod.net != POD_NET_SLIRP)
+		ctl_warning("--publish has no effect in a pod with --net %s",
+			pod_net_name(making->pod.net));
 	if (publish)
 		spec->publish = strv_copy(publish);
 	return publish && !spec->publish ? err_oom(making->err) : 0;
+}
+
+/* Rules that would not hold must not seem to. */
+static int check_egress_network(const struct making *making)
+{
+	const struct container_spec *spec = &making->spec;
+
+	switch (spec->net) {
+	case CONTAINER_NET_CNI:
+		break;
+	case CONTAINER_NET_POD:
+		return err_set(making->err, -EINVAL,
+			"--egress needs a CNI network (--network): the container shares the pod's "
+			"network, so the pod's rules hold for it (podctl egress add %s RULE)",
+			spec->pod);
+	default:
+		return err_set(making->err, -EINVAL,
+			"--egress needs a CNI network: nothing leaves by the pod with --network %s",
+			container_net_name(spec->net));
+	}
+	if (making->pod.net != POD_NET_SLIRP)
+		return err_set(making->err, -EINVAL,
+			"--egress has no effect in a pod with --net %s: nothing leaves it by "
+			"podd-uplink",
+			pod_net_name(making->pod.net));
+	return 0;
+}
+
+static int read_egress(struct making *making)
+{
+	char *const *egress = making->options->egress;
+	struct container_spec *spec = &making->spec;
+	int r;
+
+	if (!egress)
+		return 0;
+	r = pod_spec_check_traffic(NULL, egress, making->err);
+	if (r < 0)
+		return err_wrap(making->err, r, "--egress");
+	r = check_egress_network(making);
+	if (r < 0)
+		return r;
+	spec->egress = strv_copy(egress);
+	return spec->egress ? 0 : err_oom(making->err);
 }
 
 /* ---- names and namespaces ---- */
@@ -169,6 +214,8 @@ int make_read_network(struct making *making)
 	r = read_networks(making);
 	if (r == 0)
 		r = read_publish(making);
+	if (r == 0)
+		r = read_egress(making);
 	if (r == 0)
 		r = read_share(making);
 	if (r == 0 && making->options->hostname)

@@ -31,12 +31,22 @@ _podctl_options()
 	_podctl_table "$@" | sed 's/^-. //; s/ .*//'
 }
 
+# How many of _podctl_words are the verb, one on its own or with what it does: "network ls".
+_podctl_verb_words()
+{
+	case "${_podctl_words[0]-} ${_podctl_words[1]-}" in
+	network\ *) echo 2 ;;
+	port\ add | port\ rm | port\ list | egress\ add | egress\ rm | egress\ list) echo 2 ;;
+	*) echo 1 ;;
+	esac
+}
+
 # The long name of an option that has a value, which may be given by its letter. The verb is the
-# first of _podctl_words, network's with what it does.
+# first of _podctl_words.
 _podctl_valued()
 {
-	local letter long value n=1
-	[[ ${_podctl_words[0]-} == network ]] && n=2
+	local letter long value n
+	n=$(_podctl_verb_words)
 	while read -r letter long value; do
 		[[ $letter == --* ]] && value=$long && long=$letter
 		[[ -n $value && ($1 == "$letter" || $1 == "$long") ]] && echo "$long"
@@ -92,6 +102,7 @@ _podctl_value()
 	case $verb:$option in
 	*:) return 1 ;;
 	create:--net) _podctl_fill -W 'slirp none host' -- "$current" ;;
+	create:--uplink-path) _podctl_fill -W 'auto libslirp' -- "$current" ;;
 	bundle:--share) _podctl_fill -W 'net ipc uts pid net,ipc,uts' -- "$current" ;;
 	*:--share) _podctl_fill -W 'ipc uts pid ipc,uts' -- "$current" ;;
 	bundle:--network | hooks:--network)
@@ -134,6 +145,7 @@ _podctl_value()
 	*:--env-file | *:--label-file | *:--cidfile | *:--pidfile | *:--volume)
 		_podctl_fill -f -- "$current"
 		;;
+	capture:--write) _podctl_fill -f -- "$current" ;;
 	*:--detach-keys) _podctl_fill -W 'ctrl-p,ctrl-q' -- "$current" ;;
 	esac
 }
@@ -160,6 +172,12 @@ _podctl_operand()
 	enter:*) _podctl_fill -f -- "$current" ;;
 	network:1) _podctl_fill -W 'ls inspect' -- "$current" ;;
 	network:*) _podctl_fill -W "$(_podctl_networks)" -- "$current" ;;
+	capture:1) _podctl_fill -W "$(_podctl_paths --filter kind=pod)" -- "$current" ;;
+	flows:1) _podctl_fill -W "$(_podctl_paths)" -- "$current" ;;
+	port:1 | egress:1) _podctl_fill -W "add rm list $(_podctl_paths)" -- "$current" ;;
+	port:2 | egress:2) _podctl_fill -W "$(_podctl_paths)" -- "$current" ;;
+	egress:*) _podctl_fill -W 'allow deny to dns gateway any proto tcp udp icmp all port type
+			log' -- "$current" ;;
 	help:1) _podctl_fill -W "$(_podctl_verbs)" -- "$current" ;;
 	esac
 }
@@ -184,10 +202,9 @@ _podctl()
 	_podctl_value "$verb" "$previous" "$current" && return
 	if [[ -z $verb ]]; then
 		_podctl_fill -W "$(_podctl_verbs) help --root --help --version" -- "$current"
-	elif [[ $current == -* && $verb == network ]]; then
-		_podctl_fill -W "$(_podctl_options network "${_podctl_words[1]-}")" -- "$current"
 	elif [[ $current == -* ]]; then
-		_podctl_fill -W "$(_podctl_options "$verb")" -- "$current"
+		_podctl_fill -W "$(_podctl_options "${_podctl_words[@]:0:$(_podctl_verb_words)}")" \
+			-- "$current"
 	else
 		_podctl_operand "$verb" "${#_podctl_words[@]}" "$current"
 	fi

@@ -12,11 +12,13 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "hierarchy.h"
 #include "proc.h"
 #include "shim.h"
 #include "text.h"
 
 #include "start.h"
+#include "supervisor.h"
 
 #define REAP_TIMEOUT_MS 30000
 /* For a shim whose container has ended, or is being ended. */
@@ -90,6 +92,46 @@ int start_reap(const struct ctl *ctl, const struct pod_running *pod, const char 
 	return 0;
 }
 
+/* In front of what was added meanwhile: they are older. */
+static int add_egress(const struct start *start, char *const *rules, struct err *err)
+{
+	cleanup(supervisor_done) struct supervisor supervisor = SUPERVISOR_NONE;
+	struct json *parameters;
+	int r;
+
+	r = supervisor_connect(start->pod_path, start->pod->podfd, &supervisor, err);
+	if (r < 0)
+		return r;
+	parameters = json_new_object();
+	json_set_string(parameters, "child", start->name);
+	json_set_strv(parameters, "rules", rules);
+	json_set_int(parameters, "position", 1);
+	return supervisor_call(&supervisor, "EgressAdd", parameters, NULL, err);
+}
+
+/* The rules that the container was made with hold before its program runs. From then on they are in
+ * podd's record, where they may be changed. */
+static int hand_over_egress(const struct start *start, struct err *err)
+{
+	autoclose int childfd = -1;
+	struct container_spec spec;
+	int r;
+
+	r = hierarchy_open_child(start->pod->podfd, start->name, false, &childfd, err);
+	if (r == 0)
+		r = container_spec_load(childfd, &spec, err);
+	if (r < 0)
+		return r;
+	if (spec.egress) {
+		r = add_egress(start, spec.egress, err);
+		strv_free(take_ptr(spec.egress));
+		if (r == 0)
+			r = container_spec_save(childfd, &spec, err);
+	}
+	container_spec_done(&spec);
+	return r;
+}
+
 int start_run(const struct start *start, const struct session_options *options,
 	struct session_result *ret, struct err *err)
 {
@@ -98,6 +140,9 @@ int start_run(const struct start *start, const struct session_options *options,
 	pid_t pid;
 	int r;
 
+	r = hand_over_egress(start, err);
+	if (r < 0)
+		return err_wrap(err, r, "container %s", options->what);
 	r = session_new(options, &session, err);
 	if (r == 0)
 		r = launch_with_client(start, session, &socket, &pid, err);

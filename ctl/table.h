@@ -3,7 +3,7 @@
 
 /* Aligned columns on standard output, for people. */
 
-#define TABLE_COLUMNS_MAX 8
+#define TABLE_COLUMNS_MAX 9
 #define TABLE_CELL_MAX 256
 
 struct table;

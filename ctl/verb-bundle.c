@@ -442,7 +442,7 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 		{.name = "share", .argument = "net[,ipc,uts,pid]", .text = &values.share,
 			.help = "use the pod's own namespaces"},
 		{.name = "publish", .letter = 'p', .argument = "SPEC", .list = &values.publish,
-			.help = "record a port to publish (repeatable)"},
+			.help = "publish a port (repeatable)"},
 		{.name = "hostname", .argument = "NAME", .text = &values.hostname,
 			.help = "the container's host name"},
 		OPTION_FORMAT(&values.format), {}};

@@ -22,12 +22,15 @@ struct create_options {
 	const char *cidr;
 	const char *format;
 	const char *shm_size;
+	const char *uplink_path;
 	uint32_t mtu;
 	bool host_loopback;
 	bool no_ipv6;
 	char **uidmap;
 	char **gidmap;
 	char **labels;
+	char **publish;
+	char **egress;
 };
 
 static void create_options_done(struct create_options *options)
@@ -35,6 +38,8 @@ static void create_options_done(struct create_options *options)
 	strv_free(options->uidmap);
 	strv_free(options->gidmap);
 	strv_free(options->labels);
+	strv_free(options->publish);
+	strv_free(options->egress);
 }
 
 static int set_network(struct pod_spec *spec, const struct create_options *options, struct err *err)
@@ -98,6 +103,27 @@ static int set_shm_size(struct pod_spec *spec, const char *text, struct err *err
 	return 0;
 }
 
+/* What goes through podd-uplink. */
+static int set_traffic(struct pod_spec *spec, const struct create_options *options, struct err *err)
+{
+	int r;
+
+	if (spec->net != POD_NET_SLIRP && (options->publish || options->egress))
+		return err_set(err, -EINVAL, "--%s needs --net slirp",
+			options->publish ? "publish" : "egress");
+	r = pod_spec_check_traffic(options->publish, NULL, err);
+	if (r < 0)
+		return err_wrap(err, r, "--publish");
+	r = pod_spec_check_traffic(NULL, options->egress, err);
+	if (r < 0)
+		return err_wrap(err, r, "--egress");
+	if (options->publish && !(spec->publish = strv_copy(options->publish)))
+		return err_oom(err);
+	if (options->egress && !(spec->egress = strv_copy(options->egress)))
+		return err_oom(err);
+	return 0;
+}
+
 /* What is said on the command line. Every failure here is one of the caller's. */
 static int apply_options(struct pod_spec *spec, const struct create_options *options,
 	struct err *err)
@@ -109,6 +135,12 @@ static int apply_options(struct pod_spec *spec, const struct create_options *opt
 		r = set_maps(spec, options, err);
 	if (r == 0)
 		r = set_shm_size(spec, options->shm_size, err);
+	if (r == 0)
+		r = set_traffic(spec, options, err);
+	if (r == 0 && options->uplink_path &&
+		pod_path_from_name(options->uplink_path, &spec->uplink_path) < 0)
+		r = err_set(err, -EINVAL, "--uplink-path must be auto or libslirp, not \"%s\"",
+			options->uplink_path);
 	return r < 0 ? r : make_add_pairs(spec->labels, options->labels, "--label", err);
 }
 
@@ -158,8 +190,14 @@ static int parse_pod(struct create_options *values, int argc, char **argv)
 			.help = "map these user ids (repeatable; default: all of /etc/subuid)"},
 		{.name = "gidmap", .argument = "CONTAINER:HOST:SIZE", .list = &values->gidmap,
 			.help = "map these group ids (repeatable)"},
+		{.name = "uplink-path", .argument = "PATH", .text = &values->uplink_path,
+			.help = "how TCP leaves the pod: auto (the fastest that works here), libslirp"},
 		{.name = "shm-size", .argument = "SIZE", .text = &values->shm_size,
 			.help = "of the /dev/shm that its containers share (default: 64m)"},
+		{.name = "publish", .letter = 'p', .argument = "SPEC", .list = &values->publish,
+			.help = "publish a port of the pod's own network (repeatable)"},
+		{.name = "egress", .argument = "RULE", .list = &values->egress,
+			.help = "where the pod may send to: deny to 10.0.0.0/8 (repeatable)"},
 		{.name = "label", .letter = 'l', .argument = "KEY=VALUE", .list = &values->labels,
 			.help = "attach a label (repeatable)"},
 		{.name = "rootfs", .argument = "DIR[:O]", .text = &of_container,

@@ -11,6 +11,7 @@
 #include "text.h"
 
 #include "options.h"
+#include "subverbs.h"
 #include "table.h"
 #include "verbs.h"
 
@@ -188,17 +189,10 @@ static const struct ctl_verb verb_network_inspect = {
 
 static int run(const struct ctl *ctl, int argc, char **argv)
 {
-	static const struct ctl_verb *const verbs[] = {&verb_network_ls, &verb_network_inspect};
-	const struct option none[] = {{}};
-	size_t n;
+	static const struct ctl_verb *const verbs[] = {
+		&verb_network_ls, &verb_network_inspect, NULL};
 
-	for (size_t i = 0; argc > 0 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (strcmp(argv[0], verbs[i]->name + strlen("network ")) == 0)
-			return verbs[i]->run(ctl, argc - 1, argv + 1);
-	if (argc > 0 && argv[0][0] == '-')
-		return options_parse(&verb_network, none, argc, argv, &n);
-	return argc == 0 ? ctl_usage_error(&verb_network, "what to do is missing: ls or inspect")
-			 : ctl_usage_error(&verb_network, "unknown verb \"network %s\"", argv[0]);
+	return subverbs_run(ctl, &verb_network, verbs, NULL, argc, argv);
 }
 
 const struct ctl_verb verb_network = {

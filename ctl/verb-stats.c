@@ -17,6 +17,7 @@
 #include "text.h"
 
 #include "each.h"
+#include "format.h"
 #include "options.h"
 #include "table.h"
 #include "usage.h"
@@ -146,24 +147,6 @@ static int take_samples(const struct ctl *ctl, char *const *paths, bool only_run
 }
 
 /* ---- printing ---- */
-
-static const char *format_bytes(uint64_t bytes, char *text, size_t size)
-{
-	static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
-	uint64_t unit = 1;
-	size_t i = 0;
-
-	while (bytes / unit >= 1000 && i + 1 < sizeof(units) / sizeof(units[0])) {
-		unit *= 1000;
-		i++;
-	}
-	if (i == 0)
-		snprintf(text, size, "%" PRIu64 "B", bytes);
-	else
-		snprintf(text, size, "%" PRIu64 ".%02" PRIu64 "%s", bytes / unit,
-			bytes % unit * 100 / unit, units[i]);
-	return text;
-}
 
 static const char *format_percent(uint64_t permille, char *text, size_t size)
 {

@@ -7,16 +7,20 @@
 
 extern const struct ctl_verb verb_attach;
 extern const struct ctl_verb verb_bundle;
+extern const struct ctl_verb verb_capture;
 extern const struct ctl_verb verb_create;
+extern const struct ctl_verb verb_egress;
 extern const struct ctl_verb verb_enter;
 extern const struct ctl_verb verb_events;
 extern const struct ctl_verb verb_exec;
+extern const struct ctl_verb verb_flows;
 extern const struct ctl_verb verb_hooks;
 extern const struct ctl_verb verb_inspect;
 extern const struct ctl_verb verb_kill;
 extern const struct ctl_verb verb_logs;
 extern const struct ctl_verb verb_network;
 extern const struct ctl_verb verb_pause;
+extern const struct ctl_verb verb_port;
 extern const struct ctl_verb verb_prune;
 extern const struct ctl_verb verb_ps;
 extern const struct ctl_verb verb_rename;

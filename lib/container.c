@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "egress.h"
 #include "record-internal.h"
 #include "text.h"
 
@@ -120,6 +121,7 @@ void container_spec_done(struct container_spec *spec)
 	strv_free(spec->chown);
 	strv_free(spec->networks);
 	strv_free(spec->publish);
+	strv_free(spec->egress);
 	free(spec->cgroup);
 	strv_free(spec->health.command);
 	free(spec->log_path);
@@ -206,6 +208,7 @@ struct json *container_spec_to_json(const struct container_spec *spec)
 	json_set_string(document, "net", container_net_name(spec->net));
 	set_strv(document, "networks", spec->networks);
 	set_strv(document, "publish", spec->publish);
+	set_strv(document, "egress", spec->egress);
 	set_lasting(document, spec);
 	json_set_string(document, "pidfile", spec->pidfile);
 	json_set_string(document, "cidfile", spec->cidfile);
@@ -346,6 +349,17 @@ static int read_flags(const struct json *document, struct container_spec *spec, 
 	return r;
 }
 
+static int read_egress(const struct json *document, struct container_spec *spec, struct err *err)
+{
+	int r;
+
+	r = record_read_strv(document, "egress", false, EGRESS_RULES_MAX, &spec->egress, err);
+	if (r < 0)
+		return r;
+	r = pod_spec_check_traffic(NULL, spec->egress, err);
+	return r < 0 ? err_wrap(err, r, "'egress'") : 0;
+}
+
 static int read_network(const struct json *document, struct container_spec *spec, struct err *err)
 {
 	unsigned net = 0;
@@ -358,6 +372,8 @@ static int read_network(const struct json *document, struct container_spec *spec
 	if (r == 0)
 		r = record_read_strv(document, "publish", false, RECORD_PUBLISH_MAX,
 			&spec->publish, err);
+	if (r == 0)
+		r = read_egress(document, spec, err);
 	spec->net = (enum container_net)net;
 	return r;
 }

@@ -95,6 +95,8 @@ struct container_spec {
 	enum container_net net;
 	char **networks;                /* with CONTAINER_NET_CNI, as given to --network */
 	char **publish;
+	char **egress;                  /* rules as text that podd is still to be given, before the
+					 * first start; then they are in network.json; or NULL */
 	enum container_restart restart;
 	uint32_t restart_max;           /* with on-failure; 0: without end */
 	uint32_t stop_signal;           /* number */

@@ -5,7 +5,7 @@
  * The directory tree that records pods and their children.
  *
  *   <root>/net0/                     a pod
- *          pod.json state.json control.sock outer.sock uplink.sock podd.log lock
+ *          pod.json state.json network.json control.sock outer.sock uplink.sock podd.log lock
  *          etc/ cni/ locks/ ns/ runtime/
  *          children/nginx/           a container: attachment.json error.json, and see container.h
  *          children/web/             a nested pod: pod.json makes it one

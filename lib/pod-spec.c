@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "cni.h"
+#include "egress.h"
+#include "publish.h"
 #include "record-internal.h"
 #include "text.h"
 
@@ -38,6 +40,27 @@ int pod_net_from_name(const char *name, enum pod_net *ret)
 		return r;
 	*ret = (enum pod_net)r;
 	return 0;
+}
+
+static const char *const path_names[] = {
+	[POD_PATH_AUTO] = "auto",
+	[POD_PATH_LIBSLIRP] = "libslirp",
+};
+
+const char *pod_path_name(enum pod_path path)
+{
+	return path_names[path];
+}
+
+int pod_path_from_name(const char *name, enum pod_path *ret)
+{
+	for (size_t i = 0; i < sizeof(path_names) / sizeof(*path_names); i++) {
+		if (text_equal(path_names[i], name)) {
+			*ret = (enum pod_path)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
 int pod_spec_set_cidr(struct pod_spec *spec, const char *text, struct err *err)
@@ -95,6 +118,8 @@ void pod_spec_done(struct pod_spec *spec)
 	json_free(spec->labels);
 	strv_free(spec->cni_config_dirs);
 	strv_free(spec->cni_plugin_dirs);
+	strv_free(spec->publish);
+	strv_free(spec->egress);
 	memset(spec, 0, sizeof(*spec));
 }
 
@@ -108,6 +133,7 @@ struct json *pod_spec_to_json(const struct pod_spec *spec)
 	json_set_string(document, "path", spec->path);
 	json_set_string(document, "created", spec->created);
 	json_set_string(document, "net", pod_net_name(spec->net));
+	json_set_string(document, "uplinkPath", pod_path_name(spec->uplink_path));
 	json_set_bool(document, "hostLoopback", spec->host_loopback);
 	json_set_bool(document, "ipv6", spec->ipv6);
 	json_set_int(document, "mtu", spec->mtu);
@@ -121,18 +147,26 @@ struct json *pod_spec_to_json(const struct pod_spec *spec)
 	json_set(document, "labels", json_copy(spec->labels));
 	json_set_strv(document, "cniConfigDirs", spec->cni_config_dirs);
 	json_set_strv(document, "cniPluginDirs", spec->cni_plugin_dirs);
+	if (spec->publish)
+		json_set_strv(document, "publish", spec->publish);
+	if (spec->egress)
+		json_set_strv(document, "egress", spec->egress);
 	return document;
 }
 
 static int read_network(const struct json *document, struct pod_spec *spec, struct err *err)
 {
-	const char *net = NULL, *cidr = NULL;
+	const char *net = NULL, *cidr = NULL, *path = "auto";
 	int64_t mtu;
 	int r;
 
 	r = json_read_string(document, "net", true, &net, err);
 	if (r == 0 && pod_net_from_name(net, &spec->net) < 0)
 		r = err_set(err, -EINVAL, "'net' must be slirp, none or host");
+	if (r == 0)
+		r = json_read_string(document, "uplinkPath", false, &path, err);
+	if (r == 0 && pod_path_from_name(path, &spec->uplink_path) < 0)
+		r = err_set(err, -EINVAL, "'uplinkPath' must be auto or libslirp");
 	if (r == 0)
 		r = json_read_bool(document, "hostLoopback", true, &spec->host_loopback, err);
 	if (r == 0)
@@ -163,6 +197,43 @@ static int read_container_settings(const struct json *document, struct pod_spec 
 		return r;
 	spec->shm_size = (uint64_t)size;
 	return 0;
+}
+
+int pod_spec_check_traffic(char *const *publish, char *const *egress, struct err *err)
+{
+	struct egress_rule rules[EGRESS_RULES_MAX];
+	size_t n = 0, total = 0;
+	struct publish port;
+	int r = 0;
+
+	if (strv_length(publish) > RECORD_PUBLISH_MAX)
+		return err_set(err, -EINVAL, "more than %d ports to publish", RECORD_PUBLISH_MAX);
+	for (size_t i = 0; r == 0 && publish && publish[i]; i++)
+		r = publish_parse(publish[i], &port, err);
+	for (size_t i = 0; r == 0 && egress && egress[i]; i++) {
+		r = egress_parse(egress[i], rules, EGRESS_RULES_MAX, &n, err);
+		total += n;
+		if (r == 0 && total > EGRESS_RULES_MAX)
+			r = err_set(err, -EINVAL, "more than %d egress rules", EGRESS_RULES_MAX);
+	}
+	return r == -E2BIG ? -EINVAL : r;
+}
+
+static int read_traffic(const struct json *document, struct pod_spec *spec, struct err *err)
+{
+	int r;
+
+	r = record_read_strv(document, "publish", false, RECORD_PUBLISH_MAX, &spec->publish, err);
+	if (r == 0)
+		r = record_read_strv(
+			document, "egress", false, EGRESS_RULES_MAX, &spec->egress, err);
+	if (r < 0)
+		return r;
+	r = pod_spec_check_traffic(spec->publish, NULL, err);
+	if (r < 0)
+		return err_wrap(err, r, "'publish'");
+	r = pod_spec_check_traffic(NULL, spec->egress, err);
+	return r < 0 ? err_wrap(err, r, "'egress'") : 0;
 }
 
 static int check_absolute(char *const *dirs, const char *key, struct err *err)
@@ -203,6 +274,8 @@ static int read_document(const struct json *document, struct pod_spec *spec, str
 		r = check_absolute(spec->cni_config_dirs, "cniConfigDirs", err);
 	if (r == 0)
 		r = check_absolute(spec->cni_plugin_dirs, "cniPluginDirs", err);
+	if (r == 0)
+		r = read_traffic(document, spec, err);
 	return r;
 }
 

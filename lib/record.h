@@ -41,6 +41,11 @@ enum pod_net { POD_NET_SLIRP, POD_NET_NONE, POD_NET_HOST };
 const char *pod_net_name(enum pod_net net);
 int pod_net_from_name(const char *name, enum pod_net *ret);
 
+/* How TCP leaves the pod: past libslirp where the kernel allows it, or never. */
+enum pod_path { POD_PATH_AUTO, POD_PATH_LIBSLIRP };
+const char *pod_path_name(enum pod_path path);
+int pod_path_from_name(const char *name, enum pod_path *ret);
+
 #define POD_MTU_DEFAULT 65520
 #define POD_MTU_MIN 1280
 #define POD_MTU_MAX 65520
@@ -49,6 +54,7 @@ struct pod_spec {
 	char path[NAME_PATH_SIZE];
 	char created[RECORD_TIME_SIZE];
 	enum pod_net net;
+	enum pod_path uplink_path;
 	bool host_loopback;
 	bool ipv6;
 	unsigned mtu;
@@ -62,6 +68,8 @@ struct pod_spec {
 	struct json *labels;     /* object of strings, never NULL */
 	char **cni_config_dirs;  /* absolute; where conflists are looked up */
 	char **cni_plugin_dirs;  /* absolute; trusted, checked when the pod was created */
+	char **publish;          /* of the pod's own network, see publish.h; or NULL */
+	char **egress;           /* rules as text, see egress.h; or NULL */
 };
 
 #define POD_SHM_SIZE_DEFAULT (UINT64_C(64) << 20)
@@ -72,6 +80,9 @@ int pod_spec_init(struct pod_spec *spec, struct err *err);
 void pod_spec_done(struct pod_spec *spec);
 /* "10.0.2.0/24". Return: 0 or -EINVAL. */
 int pod_spec_set_cidr(struct pod_spec *spec, const char *text, struct err *err);
+/* Ports and egress rules as people give them (either may be NULL): can each be read, and is there
+ * room for what they expand to? Return: 0, -EINVAL, -ENOMEM. */
+int pod_spec_check_traffic(char *const *publish, char *const *egress, struct err *err);
 struct json *pod_spec_to_json(const struct pod_spec *spec);
 int pod_spec_load(int podfd, struct pod_spec *ret, struct err *err);
 

@@ -7,6 +7,7 @@
  */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,14 +262,34 @@ static void describe_parameters(const struct json *parameters, char *ret, size_t
 	}
 }
 
-static int remote_error(const char *name, const struct json *parameters, struct err *err)
+/* Errors whose parameters say it all. Return: true when it is one of these. */
+static bool tell_reason(const char *name, const struct json *parameters, struct err *err)
 {
 	const char *reason = json_string(json_get(parameters, "reason"));
+	const char *spec = json_string(json_get(parameters, "spec"));
+	int64_t position = 0;
+
+	if (reason && (text_equal(name, "Failed") || text_equal(name, "NoUplink")))
+		err_set(err, -EREMOTEIO, "%s", reason);
+	else if (reason && spec && text_equal(name, "PortFailed"))
+		err_set(err, -EREMOTEIO, "port \"%s\": %s", spec, reason);
+	else if (spec && text_equal(name, "NoSuchPort"))
+		err_set(err, -EREMOTEIO, "port \"%s\" is not published", spec);
+	else if (text_equal(name, "NoSuchRule") &&
+		 json_int(json_get(parameters, "position"), &position) == 0)
+		err_set(err, -EREMOTEIO, "there is no egress rule at position %" PRId64, position);
+	else
+		return false;
+	return true;
+}
+
+static int remote_error(const char *name, const struct json *parameters, struct err *err)
+{
 	const char *dot = strrchr(name, '.');
 	char text[512];
 
-	if (reason && strcmp(name, VARLINK_INTERFACE ".Failed") == 0)
-		return err_set(err, -EREMOTEIO, "%s", reason);
+	if (text_starts_with(name, VARLINK_INTERFACE ".") && tell_reason(dot + 1, parameters, err))
+		return -EREMOTEIO;
 	describe_parameters(parameters, text, sizeof(text));
 	return err_set(err, -EREMOTEIO, *text ? "podd says %s (%s)" : "podd says %s%s",
 		dot ? dot + 1 : name, text);

@@ -57,7 +57,16 @@ static void method_inspect(struct pod *pod, struct connection *connection,
 	if (pod->spec.net == POD_NET_SLIRP) {
 		struct json *uplink = json_set_object(reply, "uplink");
 
-		json_set_string(uplink, "mode", "libslirp");
+		json_set_string(uplink, "path", pod_takes_tcp(pod) ? "splice" : "libslirp");
+		if (pod_takes_tcp(pod))
+			json_set_string(uplink, "queue",
+				pod->uplink_net.queue == OUTER_QUEUE_NFT ? "nft" : "xt");
+		else
+			json_set_string(uplink, "reason",
+				pod->spec.uplink_path == POD_PATH_LIBSLIRP ?
+					"the pod was created with --uplink-path libslirp" :
+					pod->uplink_net.reason);
+		json_set_bool(uplink, "sourceKept", pod->uplink_net.transparent);
 		json_set_int(uplink, "pid", pod->state.uplink.pid);
 		json_set_int(uplink, "restarts", pod->uplink_restarts);
 	}

@@ -5,6 +5,7 @@
 #include "netlink.h"
 
 #include <errno.h>
+#include <linux/fib_rules.h>
 #include <linux/if.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -21,6 +22,7 @@ struct request {
 		struct ifinfomsg link;
 		struct ifaddrmsg address;
 		struct rtmsg route;
+		struct fib_rule_hdr rule;
 		char space[256];
 	};
 };
@@ -125,6 +127,35 @@ int netlink_route_default(int fd, unsigned ifindex, int family, const void *gate
 	request.route.rtm_scope = RT_SCOPE_UNIVERSE;
 	request.route.rtm_type = RTN_UNICAST;
 	add_attribute(&request, RTA_GATEWAY, gateway, address_size(family));
+	add_attribute(&request, RTA_OIF, &oif, sizeof(oif));
+	return transact(fd, &request);
+}
+
+int netlink_rule_mark(int fd, int family, uint32_t mark, uint32_t table)
+{
+	struct request request;
+
+	begin(&request, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, sizeof(request.rule));
+	request.rule.family = (unsigned char)family;
+	request.rule.table = RT_TABLE_UNSPEC;
+	request.rule.action = FR_ACT_TO_TBL;
+	add_attribute(&request, FRA_FWMARK, &mark, sizeof(mark));
+	add_attribute(&request, FRA_TABLE, &table, sizeof(table));
+	return transact(fd, &request);
+}
+
+int netlink_route_local(int fd, unsigned ifindex, int family, uint32_t table)
+{
+	struct request request;
+	uint32_t oif = ifindex;
+
+	begin(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof(request.route));
+	request.route.rtm_family = (unsigned char)family;
+	request.route.rtm_table = RT_TABLE_UNSPEC;
+	request.route.rtm_protocol = RTPROT_STATIC;
+	request.route.rtm_scope = family == AF_INET ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE;
+	request.route.rtm_type = RTN_LOCAL;
+	add_attribute(&request, RTA_TABLE, &table, sizeof(table));
 	add_attribute(&request, RTA_OIF, &oif, sizeof(oif));
 	return transact(fd, &request);
 }

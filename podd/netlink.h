@@ -22,3 +22,9 @@ int netlink_address_add(int fd, unsigned ifindex, int family, const void *addres
 
 /* Adds the default route by @gateway. */
 int netlink_route_default(int fd, unsigned ifindex, int family, const void *gateway);
+
+/* Packets with the mark are routed by the table. */
+int netlink_rule_mark(int fd, int family, uint32_t mark, uint32_t table);
+
+/* In the table every address is a local one. */
+int netlink_route_local(int fd, unsigned ifindex, int family, uint32_t table);

@@ -11,8 +11,8 @@
 #include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -22,10 +22,11 @@
 #include "cleanup.h"
 #include "fd.h"
 #include "netlink.h"
-#include "spawn.h"
+#include "outer-rules.h"
+#include "uplink-marks.h"
 
-#define NFT_TIMEOUT_MS 10000
-#define NFT_OUTPUT_MAX 4096
+/* Connections that wait for the uplink to accept them. */
+#define BACKLOG 4096
 /* The uplink answers in less than a millisecond; a loaded machine takes its time. */
 #define PROBE_TRIES 50
 #define PROBE_WAIT_MS 100
@@ -49,6 +50,10 @@ static int setup_sysctls(bool ipv6, struct err *err)
 	if (r < 0)
 		return err_set(err, r, "allowing forwarding in the pod's network: %s",
 			strerror(-r));
+	/* Clients of published ports are not where their packets come from. */
+	(void)write_sysctl("/proc/sys/net/ipv4/conf/all/rp_filter", "0");
+	(void)write_sysctl("/proc/sys/net/ipv4/conf/default/rp_filter", "0");
+	(void)write_sysctl("/proc/sys/net/ipv4/conf/lo/rp_filter", "0");
 	if (!ipv6)
 		return 0;
 	r = write_sysctl("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
@@ -112,6 +117,25 @@ static int configure_tap(int netlink, const struct outer_setup *setup, struct er
 	return 0;
 }
 
+/* Answers to the clients of published ports, whose addresses are not the pod's, go to the sockets
+ * that speak for them. */
+static int setup_answers(int netlink, bool ipv6, struct err *err)
+{
+	unsigned lo = if_nametoindex("lo");
+	int r;
+
+	r = netlink_rule_mark(netlink, AF_INET, MARK_REPLY, MARK_TABLE);
+	if (r == 0)
+		r = netlink_route_local(netlink, lo, AF_INET, MARK_TABLE);
+	if (r == 0 && ipv6)
+		r = netlink_rule_mark(netlink, AF_INET6, MARK_REPLY, MARK_TABLE);
+	if (r == 0 && ipv6)
+		r = netlink_route_local(netlink, lo, AF_INET6, MARK_TABLE);
+	if (r < 0)
+		return err_set(err, r, "adding the route for published ports: %s", strerror(-r));
+	return 0;
+}
+
 static int setup_interfaces(const struct outer_setup *setup, int *ret_tap, struct err *err)
 {
 	autoclose int netlink = -1, tap = -1;
@@ -130,108 +154,68 @@ static int setup_interfaces(const struct outer_setup *setup, int *ret_tap, struc
 	if (r == 0)
 		r = configure_tap(netlink, setup, err);
 	if (r == 0)
+		r = setup_answers(netlink, setup->ipv6, err);
+	if (r == 0)
 		*ret_tap = take_fd(&tap);
 	return r;
 }
 
-static int format_rules(const struct outer_setup *setup, char *text, size_t size)
+/* Where the rules lead first packets to. The address need not be there yet. */
+static int make_listener(int family, const void *address, int *ret_fd, uint16_t *ret_port)
 {
-	char self4[INET_ADDRSTRLEN], self6[INET6_ADDRSTRLEN], line6[256] = "";
+	autoclose int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} local = {.any.sa_family = (sa_family_t)family};
+	socklen_t size = family == AF_INET ? sizeof(local.in) : sizeof(local.in6);
+	const int one = 1;
 
-	inet_ntop(AF_INET, &setup->self4, self4, sizeof(self4));
-	if (setup->ipv6) {
-		inet_ntop(AF_INET6, &setup->self6, self6, sizeof(self6));
-		snprintf(line6, sizeof(line6),
-			"oifname \"" OUTER_TAP_NAME "\" ip6 saddr != %s masquerade\n", self6);
-	}
-	return snprintf(text, size,
-		"table inet podd {\n"
-		"chain postrouting {\n"
-		"type nat hook postrouting priority srcnat; policy accept;\n"
-		"oifname \"" OUTER_TAP_NAME "\" ip saddr != %s masquerade\n"
-		"%s"
-		"}\n"
-		"}\n",
-		self4, line6);
-}
-
-/* Runs nft in a process of its own: it takes longer than everything else, which goes on
- * meanwhile. What went wrong comes by the pipe; nothing means that all is well. */
-static int start_rules(const struct outer_setup *setup, int *ret_fd, struct err *err)
-{
-	static char *const argv[] = {(char *)"nft", (char *)"-f", (char *)"-", NULL};
-	char rules[1024];
-	int pipe_fds[2];
-	pid_t pid;
-
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return err_errno(err, "making a pipe");
-	pid = fork();
-	if (pid == 0) {
-		int length = format_rules(setup, rules, sizeof(rules));
-		const struct spawn spawn = {
-			.path = PODD_NFT,
-			.argv = argv,
-			.input = rules,
-			.input_length = (size_t)length,
-			.program_fd = -1,
-			.timeout_ms = NFT_TIMEOUT_MS,
-			.output_max = NFT_OUTPUT_MAX,
-			.stderr_max = NFT_OUTPUT_MAX,
-		};
-		struct spawn_result result = {};
-		struct err problem = {};
-		char ending[128];
-		int r;
-
-		signal(SIGCHLD, SIG_DFL);
-		r = spawn_run(&spawn, &result, &problem);
-		if (r == 0 && spawn_describe(result.status, ending, sizeof(ending)) != 0)
-			r = err_set(&problem, -EIO, "%s %s: %s", PODD_NFT, ending, result.errors);
-		if (r < 0)
-			fd_write_all(pipe_fds[1], problem.msg, strlen(problem.msg));
-		_exit(0);
-	}
-	close(pipe_fds[1]);
-	if (pid < 0) {
-		close(pipe_fds[0]);
-		return err_errno(err, "starting a process for nft");
-	}
-	*ret_fd = pipe_fds[0];
+	if (fd < 0)
+		return -errno;
+	if (family == AF_INET)
+		local.in.sin_addr = *(const struct in_addr *)address;
+	else
+		local.in6.sin6_addr = *(const struct in6_addr *)address;
+	if (setsockopt(fd, family == AF_INET ? SOL_IP : SOL_IPV6,
+		    family == AF_INET ? IP_FREEBIND : IPV6_FREEBIND, &one, sizeof(one)) < 0 ||
+		bind(fd, &local.any, size) < 0 || listen(fd, BACKLOG) < 0 ||
+		getsockname(fd, &local.any, &size) < 0)
+		return -errno;
+	*ret_port = ntohs(family == AF_INET ? local.in.sin_port : local.in6.sin6_port);
+	*ret_fd = take_fd(&fd);
 	return 0;
 }
 
-int outer_network_rules(int rules, char *text, size_t size)
+static int start_rules(const struct outer_setup *setup, struct outer_net *net, struct err *err)
 {
-	autofree char *problem = NULL;
-	size_t length;
-	int r;
+	struct outer_rules rules = {
+		.ipv6 = setup->ipv6,
+		.take_tcp = setup->take_tcp,
+		.self4 = setup->self4,
+		.self6 = setup->self6,
+	};
+	int r = 0;
 
-	r = fd_read_all(rules, ERR_MSG_MAX, &problem, &length);
-	close(rules);
-	if (r == 0 && length == 0)
-		return 0;
-	snprintf(text, size,
-		"the masquerade rule could not be set, so bridged containers cannot leave the pod: %s",
-		r == 0 ? problem : strerror(-r));
-	return 1;
+	if (setup->take_tcp)
+		r = make_listener(AF_INET, &setup->self4, &net->listen4, &rules.port4);
+	if (r == 0 && setup->take_tcp && setup->ipv6)
+		r = make_listener(AF_INET6, &setup->self6, &net->listen6, &rules.port6);
+	if (r < 0)
+		return err_set(err, r, "listening for the pod's connections: %s", strerror(-r));
+	return outer_rules_start(&rules, &net->rules, err);
 }
 
-int outer_network_setup(const struct outer_setup *setup, int *ret_tap, int *ret_rules,
-	struct err *err)
+int outer_network_setup(const struct outer_setup *setup, struct outer_net *net, struct err *err)
 {
-	autoclose int rules = -1;
 	int r = 0;
 
 	if (!setup->own_net)
 		return 0;
 	if (setup->has_tap)
-		r = start_rules(setup, &rules, err);
-	if (r == 0)
-		r = setup_interfaces(setup, ret_tap, err);
-	if (r == 0)
-		*ret_rules = take_fd(&rules);
-	return r;
+		r = start_rules(setup, net, err);
+	return r < 0 ? r : setup_interfaces(setup, &net->tap, err);
 }
 
 static uint16_t checksum(const void *data, size_t length)
@@ -285,4 +269,22 @@ int outer_network_probe(const struct outer_setup *setup, struct err *err)
 	}
 	return err_set(err, -ETIMEDOUT,
 		"the gateway does not answer by " OUTER_TAP_NAME ": podd-uplink carries no packets");
+}
+
+int outer_network_socket(int domain, bool transparent, int *ret_fd)
+{
+	autoclose int fd = socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const int one = 1, mark = MARK_PUBLISHED;
+
+	if (fd < 0)
+		return -errno;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (transparent &&
+		(setsockopt(fd, domain == AF_INET ? SOL_IP : SOL_IPV6,
+			 domain == AF_INET ? IP_TRANSPARENT : IPV6_TRANSPARENT, &one,
+			 sizeof(one)) < 0 ||
+			setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0))
+		return -errno;
+	*ret_fd = take_fd(&fd);
+	return 0;
 }

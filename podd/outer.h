@@ -23,16 +23,27 @@ enum outer_operation {
 	OUTER_SETUP,  /* struct outer_setup; the reply carries the tap's fd, if there is one */
 	OUTER_PROBE,  /* sends an echo request to the gateway by the tap and waits for the answer */
 	OUTER_TAP,    /* the reply carries the tap's fd */
-	OUTER_SOCKET, /* makes a socket in the pod's netns: domain, type, protocol */
+	OUTER_NET,    /* fds in the order of enum uplink_net_fd (uplink.h), for a new uplink; text
+		       * says why some are missing */
 };
+
+/* By what the pod's netns holds first packets back. */
+enum outer_queue { OUTER_QUEUE_NONE, OUTER_QUEUE_NFT, OUTER_QUEUE_XT };
+
+/* What podd-uplink asks for, by a socket of its own: so many TCP sockets in the pod's netns. The
+ * reply is one byte, and the sockets: non-blocking, and allowed to have any address (IP_TRANSPARENT,
+ * ip(7)), with the mark of published connections. */
+struct outer_sockets {
+	int32_t domain;
+	uint32_t n;
+};
+#define OUTER_SOCKETS_MAX 16
 
 struct outer_request {
 	uint32_t operation;
-	int32_t domain;
-	int32_t type;
-	int32_t protocol;
 	struct outer_setup {
 		uint32_t has_tap;     /* make it, with these addresses; otherwise lo only */
+		uint32_t take_tcp;    /* new TCP connections are held back for the uplink */
 		uint32_t own_resolv;  /* etc/resolv.conf covers the host's */
 		uint32_t own_net;     /* false: the host's network, nothing to set up */
 		uint32_t ipv6;
@@ -51,5 +62,7 @@ struct outer_request {
 
 struct outer_reply {
 	int32_t result; /* 0 or -errno; a positive one: worked, but text warns */
+	uint32_t queue; /* OUTER_NET: enum outer_queue */
+	uint32_t transparent; /* OUTER_NET: published ports can keep their clients' addresses */
 	char text[OUTER_TEXT_MAX];
 };

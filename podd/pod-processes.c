@@ -24,7 +24,6 @@
 #include "outer.h"
 #include "pod.h"
 #include "text.h"
-#include "uplink.h"
 
 #define ANSWER_TIMEOUT_S 20
 /* Fixed fds are below this; originals are moved above it first. */
@@ -242,88 +241,26 @@ void pod_kill_uplink(struct pod *pod)
 	pod->uplink = -1;
 }
 
-static int send_uplink(struct pod *pod, struct uplink_request *request, const char *text, int fd,
-	struct err *err)
+static void note_net(struct pod *pod, const struct outer_reply *reply)
 {
-	size_t length = strlen(text);
-	int r;
-
-	assert(length < UPLINK_TEXT_MAX);
-	memcpy(request->text, text, length);
-	request->text_length = (uint32_t)length;
-	r = fd_send(pod->uplink, request, offsetof(struct uplink_request, text) + length, &fd,
-		fd >= 0 ? 1 : 0);
-	if (r < 0)
-		return err_set(err, r,
-			"asking podd-uplink: %s (if it ended, its last words are in podd.log)",
-			strerror(-r));
-	return 0;
+	pod->uplink_net.queue = reply->queue;
+	pod->uplink_net.transparent = reply->transparent;
+	text_copy(pod->uplink_net.reason, sizeof(pod->uplink_net.reason), reply->text);
 }
 
-int pod_send_config(struct pod *pod, const char *nameservers, struct err *err)
+int pod_ask_outer(struct pod *pod, enum outer_operation operation,
+	const struct outer_setup *setup, int fds[OUTER_REPLY_FDS_MAX], struct err *err)
 {
-	const struct pod_spec *spec = &pod->spec;
-	struct uplink_request request = {
-		.operation = UPLINK_CONFIGURE,
-		.config = {
-			.ipv6 = spec->ipv6,
-			.host_loopback = spec->host_loopback,
-			.mtu = spec->mtu,
-			.prefix4 = spec->prefix4,
-			.prefix6 = POD_PREFIX6,
-			.network4 = spec->net4,
-			.gateway4 = pod_address4(spec, POD_HOST_GATEWAY),
-			.dns4 = pod_address4(spec, POD_HOST_DNS),
-			.self4 = pod_address4(spec, POD_HOST_SELF),
-			.network6 = pod_address6(0),
-			.gateway6 = pod_address6(POD_HOST_GATEWAY),
-			.dns6 = pod_address6(POD_HOST_DNS),
-		},
-	};
-	int r;
-
-	r = pod_send_resolv(pod, nameservers, err);
-	if (r < 0)
-		return r;
-	return send_uplink(pod, &request, "", pod->tap, err);
-}
-
-int pod_send_resolv(struct pod *pod, const char *nameservers, struct err *err)
-{
-	struct uplink_request request = {.operation = UPLINK_RESOLV};
-
-	return send_uplink(pod, &request, nameservers, -1, err);
-}
-
-int pod_await_uplink(struct pod *pod, uint32_t *ret_operation, struct err *err)
-{
-	struct uplink_reply reply = {};
-	ssize_t n;
-
-	n = fd_receive(pod->uplink, &reply, sizeof(reply), NULL, 0, NULL);
-	if (n == -EAGAIN)
-		return err_set(err, -ETIMEDOUT, "podd-uplink does not answer");
-	if (n != (ssize_t)sizeof(reply))
-		return err_set(err, -ECONNRESET, "podd-uplink ended; its last words are in podd.log");
-	if (ret_operation)
-		*ret_operation = reply.operation;
-	if (reply.result < 0) {
-		reply.text[sizeof(reply.text) - 1] = '\0';
-		return err_set(err, reply.result, "podd-uplink: %s", reply.text);
-	}
-	return 0;
-}
-
-int pod_ask_outer(struct pod *pod, const struct outer_request *request, int *ret_fd,
-	struct err *err)
-{
+	struct outer_request request = {.operation = operation};
 	struct outer_reply reply = {};
-	autoclose int fd = -1;
 	ssize_t n;
 	int r;
 
-	r = fd_send(pod->outer, request, sizeof(*request), NULL, 0);
-	n = r < 0 && r != -EPIPE ? r : fd_receive(pod->outer, &reply, sizeof(reply), &fd, 1, NULL);
+	if (setup)
+		request.setup = *setup;
+	r = fd_send(pod->outer, &request, sizeof(request), NULL, 0);
+	n = r < 0 && r != -EPIPE ? r : fd_receive(pod->outer, &reply, sizeof(reply), fds,
+						      fds ? OUTER_REPLY_FDS_MAX : 0, NULL);
 	if (n == -EAGAIN)
 		return err_set(err, -ETIMEDOUT, "podd-outer does not answer");
 	if (n != (ssize_t)sizeof(reply))
@@ -331,9 +268,7 @@ int pod_ask_outer(struct pod *pod, const struct outer_request *request, int *ret
 	reply.text[sizeof(reply.text) - 1] = '\0';
 	if (reply.result < 0)
 		return err_set(err, reply.result, "%s", reply.text);
-	if (reply.result > 0)
-		pod_warn(pod, "%s", reply.text);
-	if (ret_fd)
-		*ret_fd = take_fd(&fd);
+	if (operation == OUTER_TAP || operation == OUTER_NET)
+		note_net(pod, &reply);
 	return 0;
 }

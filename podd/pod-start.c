@@ -45,6 +45,11 @@ static bool has_uplink(const struct pod *pod)
 	return pod->spec.net == POD_NET_SLIRP;
 }
 
+bool pod_takes_tcp(const struct pod *pod)
+{
+	return pod->uplink_net.queue != OUTER_QUEUE_NONE && !pod->uplink_net.refused;
+}
+
 static int choose_ids(struct pod *pod, struct err *err)
 {
 	const char *warning;
@@ -142,26 +147,27 @@ static int identify_namespaces(struct pod *pod, struct err *err)
 static int set_up_outer(struct pod *pod, struct err *err)
 {
 	const struct pod_spec *spec = &pod->spec;
-	const struct outer_request request = {
-		.operation = OUTER_SETUP,
-		.setup = {
-			.has_tap = has_uplink(pod),
-			.own_resolv = has_uplink(pod),
-			.own_net = spec->net != POD_NET_HOST,
-			.ipv6 = spec->ipv6,
-			.mtu = spec->mtu,
-			.shm_size = spec->shm_size,
-			.prefix4 = spec->prefix4,
-			.prefix6 = POD_PREFIX6,
-			.self4 = pod_address4(spec, POD_HOST_SELF),
-			.gateway4 = pod_address4(spec, POD_HOST_GATEWAY),
-			.self6 = pod_address6(POD_HOST_SELF),
-			.gateway6 = pod_address6(POD_HOST_GATEWAY),
-		},
+	const struct outer_setup setup = {
+		.has_tap = has_uplink(pod),
+		.take_tcp = has_uplink(pod) && spec->uplink_path == POD_PATH_AUTO,
+		.own_resolv = has_uplink(pod),
+		.own_net = spec->net != POD_NET_HOST,
+		.ipv6 = spec->ipv6,
+		.mtu = spec->mtu,
+		.shm_size = spec->shm_size,
+		.prefix4 = spec->prefix4,
+		.prefix6 = POD_PREFIX6,
+		.self4 = pod_address4(spec, POD_HOST_SELF),
+		.gateway4 = pod_address4(spec, POD_HOST_GATEWAY),
+		.self6 = pod_address6(POD_HOST_SELF),
+		.gateway6 = pod_address6(POD_HOST_GATEWAY),
 	};
+	int fds[OUTER_REPLY_FDS_MAX] = {-1, -1, -1, -1};
 	int r;
 
-	r = pod_ask_outer(pod, &request, &pod->tap, err);
+	r = pod_ask_outer(pod, OUTER_SETUP, &setup, fds, err);
+	if (r == 0)
+		pod->tap = fds[0];
 	if (r == 0)
 		r = identify_namespaces(pod, err);
 	if (r == 0 && has_uplink(pod)) {
@@ -171,9 +177,34 @@ static int set_up_outer(struct pod *pod, struct err *err)
 	return r;
 }
 
+/* Without it there is a way out all the same. */
+static void refuse_net(struct pod *pod, const struct err *problem)
+{
+	pod->uplink_net.refused = true;
+	text_copy(pod->uplink_net.reason, sizeof(pod->uplink_net.reason), problem->msg);
+}
+
+static int start_net(struct pod *pod, struct err *err)
+{
+	struct err problem = {};
+	int r;
+
+	r = pod_send_net(pod, err);
+	if (r < 0)
+		return r;
+	r = pod_await_uplink(pod, NULL, &problem);
+	if (r < 0)
+		refuse_net(pod, &problem);
+	if (r == -ECONNRESET || r == -ETIMEDOUT)
+		return err_set(err, r, "%s", problem.msg);
+	if (pod_takes_tcp(pod) || pod->spec.uplink_path == POD_PATH_LIBSLIRP)
+		return 0;
+	pod_warn(pod, "TCP goes by libslirp, which is slower: %s", pod->uplink_net.reason);
+	return 0;
+}
+
 static int start_new(struct pod *pod, struct err *err)
 {
-	const struct outer_request probe = {.operation = OUTER_PROBE};
 	autofree char *nameservers = NULL;
 	int r;
 
@@ -200,7 +231,9 @@ static int start_new(struct pod *pod, struct err *err)
 	if (r == 0 && has_uplink(pod))
 		r = pod_await_uplink(pod, NULL, err);
 	if (r == 0)
-		r = pod_ask_outer(pod, &probe, NULL, err);
+		r = pod_ask_outer(pod, OUTER_PROBE, NULL, NULL, err);
+	if (r == 0 && has_uplink(pod))
+		r = start_net(pod, err);
 	return r;
 }
 
@@ -222,26 +255,40 @@ static int replace_uplink(struct pod *pod, struct err *err)
 	if (pod_state_save(pod->podfd, &pod->state, &problem) < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, problem.msg);
 	r = pod_send_config(pod, nameservers ? nameservers : "", err);
+	if (r == 0)
+		r = pod_send_net(pod, err);
 	if (r < 0)
 		pod_kill_uplink(pod);
 	return r;
 }
 
+static int await_adopted(struct pod *pod, struct err *err)
+{
+	uint32_t operation = UPLINK_RESOLV;
+	struct err problem = {};
+	int r = pod_await_uplink(pod, &operation, &problem);
+
+	if (r < 0 && operation == UPLINK_NET) {
+		refuse_net(pod, &problem);
+		return 0;
+	}
+	return r < 0 ? err_set(err, r, "%s", problem.msg) : 0;
+}
+
 static int adopt_uplink(struct pod *pod, struct err *err)
 {
-	const struct outer_request get_tap = {.operation = OUTER_TAP};
+	int fds[OUTER_REPLY_FDS_MAX] = {-1, -1, -1, -1};
 	int r;
 
-	r = pod_ask_outer(pod, &get_tap, &pod->tap, err);
+	r = pod_ask_outer(pod, OUTER_TAP, NULL, fds, err);
 	if (r < 0)
 		return r;
+	pod->tap = fds[0];
 	if (proc_alive(&pod->state.uplink) && pod_connect(pod, "uplink.sock", &pod->uplink) == 0)
 		return 0;
 	r = replace_uplink(pod, err);
-	if (r == 0)
-		r = pod_await_uplink(pod, NULL, err);
-	if (r == 0)
-		r = pod_await_uplink(pod, NULL, err);
+	for (int i = 0; r == 0 && i < 3; i++)
+		r = await_adopted(pod, err);
 	return r;
 }
 
@@ -352,7 +399,7 @@ static int watch_process(struct pod *pod, const struct proc_id *id, int started_
 static int on_uplink_reply(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct pod *pod = userdata;
-	uint32_t operation = UPLINK_STATS;
+	uint32_t operation = UPLINK_RESOLV;
 	struct err err = {};
 	int r;
 
@@ -364,6 +411,8 @@ static int on_uplink_reply(sd_event_source *source, int fd, uint32_t events, voi
 	}
 	if (r < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
+	if (operation == UPLINK_NET && r < 0)
+		refuse_net(pod, &err);
 	if (operation != UPLINK_CONFIGURE)
 		return 0;
 	if (r == 0) {

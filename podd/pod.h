@@ -9,12 +9,15 @@
 #include <systemd/sd-event.h>
 
 #include "err.h"
+#include "outer.h"
 #include "record.h"
 
 struct children;
 struct containers;
+struct network;
 struct resolv;
 struct server;
+struct uplink_queue;
 
 struct pod {
 	sd_event *event;
@@ -31,6 +34,14 @@ struct pod {
 	int uplink_pidfd;
 	int tap;             /* a copy of the tap's fd, for the next uplink; -1: none */
 	int uplink;          /* seqpacket to podd-uplink, or -1 */
+	bool uplink_async;   /* answers come by the event loop */
+	struct uplink_queue *uplink_queue;
+	struct {
+		uint32_t queue;       /* enum outer_queue: by what TCP goes past libslirp */
+		bool transparent;     /* published ports keep their clients' addresses */
+		bool refused;         /* the uplink could not use it */
+		char reason[1024];    /* why not */
+	} uplink_net;
 	sd_event_source *outer_exit;
 	sd_event_source *uplink_exit;
 	sd_event_source *uplink_reply;
@@ -41,6 +52,7 @@ struct pod {
 
 	struct children *children;
 	struct containers *containers;
+	struct network *network;
 	struct resolv *resolv;
 	struct server *server;
 
@@ -76,6 +88,9 @@ void pod_take_back(struct pod *pod, const struct err *err);
 /* Watches the pod's processes and the host's resolv.conf from the event loop. */
 int pod_watch(struct pod *pod, struct err *err);
 
+/* Do the pod's connections go past libslirp? */
+bool pod_takes_tcp(const struct pod *pod);
+
 /* Rewrites etc/resolv.conf; *ret_text gets what libslirp shall read (allocated), may be NULL. */
 int pod_write_resolv(struct pod *pod, char **ret_text, struct err *err);
 
@@ -85,23 +100,45 @@ int pod_write_resolv(struct pod *pod, char **ret_text, struct err *err);
 int pod_spawn_outer(struct pod *pod, struct err *err);
 /* Starts podd-uplink, which then waits for pod_send_config(). */
 int pod_spawn_uplink(struct pod *pod, struct err *err);
-/* Sends the configuration with the tap, and the nameservers; pod_await_uplink() has the answer. */
-int pod_send_config(struct pod *pod, const char *nameservers, struct err *err);
-int pod_send_resolv(struct pod *pod, const char *nameservers, struct err *err);
-/* Receives one answer; blocks at most as long as the socket's time-out. *ret_operation (may be
- * NULL) is what it answers, also when that failed. */
-int pod_await_uplink(struct pod *pod, uint32_t *ret_operation, struct err *err);
 /* Ends podd-uplink; whoever watches it starts the next. */
 void pod_kill_uplink(struct pod *pod);
 /* Connects to podd-outer or podd-uplink by its socket in the pod's directory. */
 int pod_connect(struct pod *pod, const char *name, int *ret_fd);
 
-/* One request to podd-outer and its answer. *ret_fd (may be NULL) is the fd that came, or -1; the
- * text of a warning goes into the state. */
-struct outer_request;
-int pod_ask_outer(struct pod *pod, const struct outer_request *request, int *ret_fd,
-	struct err *err);
+/* One request to podd-outer and its answer. @fds (may be NULL) gets what came, or -1. */
+#define OUTER_REPLY_FDS_MAX 4
+int pod_ask_outer(struct pod *pod, enum outer_operation operation,
+	const struct outer_setup *setup, int fds[OUTER_REPLY_FDS_MAX], struct err *err);
 
+/* ---- pod-uplink.c ---- */
+
+struct uplink_request;
+struct uplink_reply;
+/* @text says why @result is an error. */
+typedef void (*pod_uplink_done)(struct pod *pod, void *opaque, int result, const char *text);
+/* Sends a request (request->length is set), with copies of the fds. While the pod starts it waits
+ * for the answer, and that is what it returns; later @done (may be NULL) is called with it, or
+ * with -ECONNRESET when the uplink ended before it. Return: 0, -ENOTCONN while there is none,
+ * -errno. */
+int pod_ask_uplink(struct pod *pod, const struct uplink_request *request, const int *fds,
+	size_t n_fds, pod_uplink_done done, void *opaque, struct err *err);
+/* An answer came by the event loop. */
+void pod_uplink_answered(struct pod *pod, uint32_t operation, int result, const char *text);
+/* No more answers come: this uplink is gone. */
+void pod_uplink_forget(struct pod *pod);
+void pod_uplink_done_queue(struct pod *pod);
+/* Asks an uplink that another podd has started what children and ports it has: @has is called for
+ * each; fds that it keeps it sets to -1. */
+typedef void (*pod_uplink_has)(void *opaque, const struct uplink_reply *reply, int fds[2]);
+int pod_adopt_uplink(struct pod *pod, pod_uplink_has has, void *opaque, struct err *err);
+/* Sends the nameservers, then the configuration with the tap; two answers come. */
+int pod_send_config(struct pod *pod, const char *nameservers, struct err *err);
+int pod_send_resolv(struct pod *pod, const char *nameservers, struct err *err);
+/* Gives the uplink what it takes the pod's TCP with. Not before OUTER_PROBE was answered. */
+int pod_send_net(struct pod *pod, struct err *err);
+/* Receives one answer; blocks at most as long as the socket's time-out. *ret_operation (may be
+ * NULL) is what it answers, also when that failed. */
+int pod_await_uplink(struct pod *pod, uint32_t *ret_operation, struct err *err);
 /* ---- pod-stop.c ---- */
 
 /* Ends the children (SIGTERM, after @timeout_s SIGKILL), then the pod; @done is called once, with

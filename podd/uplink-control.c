@@ -14,6 +14,7 @@
 #include "uplink-control.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,11 +25,11 @@
 #include "text.h"
 
 #define ACCEPT_PAUSE_US 500000
+#define REPLY_WAIT_MS 5000
 
 struct uplink_control {
 	int connection; /* -1: listening */
 	int listener;
-	uid_t uid;
 	sd_event *event;
 	sd_event_source *connection_source;
 	sd_event_source *listener_source;
@@ -47,35 +48,87 @@ static int listen_again(struct uplink_control *control)
 	return sd_event_source_set_enabled(control->listener_source, SD_EVENT_ON);
 }
 
-/* Return: 1 with a request, 0 at the end, -EAGAIN, -EBADMSG, -errno. */
-static int receive_request(struct uplink_control *control, int *ret_fd)
+/* What an operation's request has at least. */
+static size_t least_length(uint32_t operation)
+{
+	switch (operation) {
+	case UPLINK_CONFIGURE:
+	case UPLINK_NET:
+		return sizeof(struct uplink_config);
+	case UPLINK_CHILD:
+		return sizeof(struct uplink_child);
+	case UPLINK_EGRESS:
+		return offsetof(struct uplink_egress, rules);
+	case UPLINK_PORT:
+	case UPLINK_PORT_REMOVE:
+		return sizeof(struct uplink_port);
+	case UPLINK_CAPTURE:
+		return sizeof(uint32_t);
+	default:
+		return 0;
+	}
+}
+
+static bool is_whole(const struct uplink_request *request, size_t size)
 {
 	const size_t head = offsetof(struct uplink_request, text);
-	struct uplink_request *request = &control->request;
-	autoclose int fd = -1;
-	size_t n_fds = 0;
+
+	if (size < head || request->length > UPLINK_TEXT_MAX || size != head + request->length ||
+		request->length < least_length(request->operation))
+		return false;
+	if (request->operation == UPLINK_EGRESS)
+		return request->egress.n <= EGRESS_RULES_MAX &&
+		       request->length >= offsetof(struct uplink_egress, rules) +
+						  request->egress.n * sizeof(struct egress_rule);
+	return request->operation != UPLINK_RESOLV ||
+	       !memchr(request->text, '\0', request->length);
+}
+
+/* Return: 1 with a request, 0 at the end, -EAGAIN, -EBADMSG, -errno. */
+static int receive_request(struct uplink_control *control, int fds[UPLINK_REQUEST_FDS_MAX])
+{
 	ssize_t n;
 
-	n = fd_receive(control->connection, request, sizeof(*request), &fd, 1, &n_fds);
+	n = fd_receive(control->connection, &control->request, sizeof(control->request), fds,
+		UPLINK_REQUEST_FDS_MAX, NULL);
 	if (n <= 0)
 		return (int)n;
-	if ((size_t)n < head || request->text_length > UPLINK_TEXT_MAX ||
-		(size_t)n != head + request->text_length ||
-		memchr(request->text, '\0', request->text_length))
-		return -EBADMSG;
-	*ret_fd = take_fd(&fd);
-	return 1;
+	return is_whole(&control->request, (size_t)n) ? 1 : -EBADMSG;
+}
+
+struct request_fds {
+	int fds[UPLINK_REQUEST_FDS_MAX];
+};
+_Static_assert(UPLINK_REQUEST_FDS_MAX == 4, "as many are set to -1 below");
+
+static void close_fds(struct request_fds *fds)
+{
+	for (size_t i = 0; i < UPLINK_REQUEST_FDS_MAX; i++)
+		cleanup_close(&fds->fds[i]);
+}
+
+int uplink_control_reply(struct uplink_control *control, const struct uplink_reply *reply,
+	const int *fds)
+{
+	struct pollfd room = {.fd = control->connection, .events = POLLOUT};
+	int r;
+
+	/* A podd that asked for these reads them, or is gone. */
+	do {
+		r = fd_send(control->connection, reply, sizeof(*reply), fds, reply->n_fds);
+	} while (r == -EAGAIN && poll(&room, 1, REPLY_WAIT_MS) > 0);
+	return r;
 }
 
 static int on_connection(sd_event_source *source, int socket, uint32_t revents, void *opaque)
 {
 	struct uplink_control *control = opaque;
 	struct uplink_reply reply = {};
+	cleanup(close_fds) struct request_fds fds = {{-1, -1, -1, -1}};
 	struct err err = {};
-	autoclose int fd = -1;
 	int r;
 
-	r = receive_request(control, &fd);
+	r = receive_request(control, fds.fds);
 	if (r == -EAGAIN)
 		return 0;
 	if (r == -EBADMSG)
@@ -83,7 +136,7 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
 	if (r <= 0)
 		return listen_again(control);
 	reply.operation = control->request.operation;
-	reply.result = control->serve(&control->request, &fd, &reply.stats, control->opaque, &err);
+	reply.result = control->serve(control, &control->request, fds.fds, control->opaque, &err);
 	if (reply.result < 0) {
 		(void)text_sanitize(reply.text, sizeof(reply.text), err.msg);
 		fprintf(stderr, "podd-uplink: %s\n", err.msg);
@@ -141,7 +194,8 @@ static int on_listener(sd_event_source *source, int socket, uint32_t revents, vo
 	}
 	if (connection < 0)
 		return 0;
-	if (fd_peer(connection, &pid, &uid) < 0 || uid != control->uid) {
+	/* As this process's user namespace shows both. */
+	if (fd_peer(connection, &pid, &uid) < 0 || uid != getuid()) {
 		fprintf(stderr, "podd-uplink: refused a control connection of another user\n");
 		return 0;
 	}
@@ -151,7 +205,7 @@ static int on_listener(sd_event_source *source, int socket, uint32_t revents, vo
 	return r;
 }
 
-int uplink_control_new(sd_event *event, int connection, int listener, uid_t uid,
+int uplink_control_new(sd_event *event, int connection, int listener,
 	uplink_control_serve serve, void *opaque, struct uplink_control **ret, struct err *err)
 {
 	autoptr(uplink_control) control = calloc(1, sizeof(*control));
@@ -161,7 +215,6 @@ int uplink_control_new(sd_event *event, int connection, int listener, uid_t uid,
 		return err_oom(err);
 	control->connection = -1;
 	control->listener = -1;
-	control->uid = uid;
 	control->serve = serve;
 	control->opaque = opaque;
 	control->event = sd_event_ref(event);

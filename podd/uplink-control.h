@@ -12,18 +12,21 @@
 #include "err.h"
 #include "uplink.h"
 
-/* Carries out one request. Its shape was checked: text is text_length bytes without a NUL. @fd is
- * what came with it, or -1; whoever keeps it sets it to -1. *stats is for the reply.
- * Return: 0 or -errno with the message. */
-typedef int (*uplink_control_serve)(const struct uplink_request *request, int *fd,
-	struct uplink_stats *stats, void *opaque, struct err *err);
-
 struct uplink_control;
+
+/* Carries out one request, whose shape was checked. @fds
+ * are the UPLINK_REQUEST_FDS_MAX that may have come with it, or -1; whoever keeps one sets it to -1.
+ * Return: 0 or -errno with the message. */
+typedef int (*uplink_control_serve)(struct uplink_control *control,
+	const struct uplink_request *request, int *fds, void *opaque, struct err *err);
 
 /* Serves @connection now, and one after the other those that @listener accepts once it ended, if
  * they come from @uid. Both are taken over. */
-int uplink_control_new(sd_event *event, int connection, int listener, uid_t uid,
+int uplink_control_new(sd_event *event, int connection, int listener,
 	uplink_control_serve serve, void *opaque, struct uplink_control **ret, struct err *err);
+/* Sends a reply before the last one. Return: 0 or -errno. */
+int uplink_control_reply(struct uplink_control *control, const struct uplink_reply *reply,
+	const int *fds);
 /* False between two podds. */
 bool uplink_control_connected(const struct uplink_control *control);
 void uplink_control_free(struct uplink_control *control);

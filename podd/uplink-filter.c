@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,6 +75,14 @@ static const struct filter_rule rules[] = {
 	ALLOW_IF("socket", 0, 0, AF_INET6, "a connection of the pod"),
 	ALLOW("connect", "a connection of the pod"),
 	ALLOW("shutdown", "a connection's end"),
+	ALLOW("splice", "payload past libslirp"),
+	ALLOW("pipe2", "the same"),
+	ALLOW_IF("fcntl", 1, 0, F_SETPIPE_SZ, "the same"),
+	ALLOW_IF("fcntl", 1, 0, F_GETPIPE_SZ, "the same"),
+	ALLOW_IF("ioctl", 1, 0, SIOCATMARK, "urgent data"),
+	ALLOW("bind", "the address of a published port's client; libslirp's ICMP sockets"),
+	ALLOW("recvmmsg", "first packets; datagrams of published ports"),
+	ALLOW("sendmmsg", "datagrams of published ports"),
 	ALLOW("close", "a connection's end"),
 	ALLOW("getsockopt", "why a connection failed; the peer of a control connection"),
 	ALLOW("setsockopt", "TCP_NODELAY and the like; the TTL of an echo request"),
@@ -87,7 +96,7 @@ static const struct filter_rule rules[] = {
 	ALLOW_IF("fcntl", 1, 0, F_SETFL, "non-blocking sockets"),
 
 	/* the event loop and the control socket */
-	ALLOW("accept4", "a restarted podd"),
+	ALLOW("accept4", "a restarted podd; connections"),
 	ALLOW("epoll_create1", "sd-event"),
 	ALLOW("epoll_ctl", "sd-event"),
 	ALLOW("epoll_wait", "sd-event"),
@@ -122,6 +131,7 @@ static const struct filter_rule rules[] = {
 	/* the C library */
 	ALLOW("getrandom", "seeds"),
 	ALLOW("futex", "locks of glib and of the C library, uncontended"),
+	ALLOW("getuid", "who may connect to the control socket"),
 	ALLOW("getpid", "abort, sd-event's check for a fork"),
 	ALLOW("gettid", "the same"),
 	ALLOW("rt_sigaction", "abort"),
@@ -146,7 +156,6 @@ static const struct filter_rule rules[] = {
 	ALLOW("dup2", "sanitizers"),
 	ALLOW("pipe", "sanitizers"),
 	ALLOW("pipe2", "sanitizers"),
-	ALLOW("getuid", "sanitizers"),
 	ALLOW("geteuid", "sanitizers"),
 	ALLOW("ioctl", "sanitizers"),
 #else

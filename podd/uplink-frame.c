@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/*
- * Frames as they come from the pod, whose root may make any: every length is checked. Fields by
- * their place in the headers (RFC 791, 826, 8200).
- */
+/* Frames: see uplink-frame.h. Fields by their place in the headers (RFC 791, 826, 8200). */
 
 #include "uplink-frame.h"
 
+#include <errno.h>
 #include <net/ethernet.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #define IPV4_SIZE 20
-#define IPV4_DESTINATION 16
 #define IPV6_SIZE 40
 #define IPV6_NEXT_HEADER 6
-#define IPV6_DESTINATION 24
 #define NEIGHBOUR_SOLICITATION 135
 #define NEIGHBOUR_ADVERTISEMENT 136
 
@@ -25,18 +21,13 @@ static unsigned frame_protocol(const uint8_t *frame, size_t length)
 	return length < ETH_HLEN ? 0 : (unsigned)frame[12] << 8 | frame[13];
 }
 
-bool uplink_frame_is_for_loopback(const uint8_t *frame, size_t length)
+int uplink_frame_parse(const uint8_t *frame, size_t length, struct uplink_packet *ret)
 {
-	/* To Linux 0.0.0.0 and :: are the loopback as well (ip(7)), and IPv6 has both worlds again
-	 * as IPv4-mapped and IPv4-compatible addresses: ten zero bytes begin them all. */
-	static const uint8_t zeros[10];
-	const uint8_t *packet = frame + ETH_HLEN;
 	unsigned protocol = frame_protocol(frame, length);
 
-	if (protocol == ETHERTYPE_IP && length >= ETH_HLEN + IPV4_SIZE)
-		return packet[IPV4_DESTINATION] == 127 || packet[IPV4_DESTINATION] == 0;
-	return protocol == ETHERTYPE_IPV6 && length >= ETH_HLEN + IPV6_SIZE &&
-	       !memcmp(packet + IPV6_DESTINATION, zeros, sizeof(zeros));
+	if (protocol != ETHERTYPE_IP && protocol != ETHERTYPE_IPV6)
+		return -EBADMSG;
+	return uplink_packet_parse(frame + ETH_HLEN, length - ETH_HLEN, ret);
 }
 
 bool uplink_frame_is_of_neighbour(const uint8_t *frame, size_t length)
@@ -50,4 +41,72 @@ bool uplink_frame_is_of_neighbour(const uint8_t *frame, size_t length)
 	       packet[IPV6_NEXT_HEADER] == IPPROTO_ICMPV6 &&
 	       (packet[IPV6_SIZE] == NEIGHBOUR_SOLICITATION ||
 		       packet[IPV6_SIZE] == NEIGHBOUR_ADVERTISEMENT);
+}
+
+static uint64_t sum(const uint8_t *data, size_t length, uint64_t sum)
+{
+	uint32_t word;
+
+	for (; length >= sizeof(word); data += sizeof(word), length -= sizeof(word)) {
+		memcpy(&word, data, sizeof(word));
+		sum += word;
+	}
+	if (length > 0) {
+		word = 0;
+		memcpy(&word, data, length);
+		sum += word;
+	}
+	return sum;
+}
+
+static uint16_t fold(uint64_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+static void put_checksum(uint8_t *place, uint64_t total, bool zero_is_none)
+{
+	uint16_t value = fold(total);
+
+	if (zero_is_none && value == 0)
+		value = 0xffff;
+	memcpy(place, &value, sizeof(value));
+}
+
+/* Where a TCP segment, a UDP datagram or an ICMP message has its checksum. */
+static size_t checksum_place(uint8_t protocol)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return 16;
+	case IPPROTO_UDP:
+		return 6;
+	default:
+		return 2;
+	}
+}
+
+void uplink_frame_checksum(uint8_t *frame, size_t length)
+{
+	uint8_t *ip = frame + ETH_HLEN;
+	bool six = frame_protocol(frame, length) == ETHERTYPE_IPV6;
+	size_t header = six ? IPV6_SIZE : IPV4_SIZE;
+	uint8_t protocol = ip[six ? IPV6_NEXT_HEADER : 9];
+	uint8_t *transport = ip + header;
+	uint8_t *place = transport + checksum_place(protocol);
+	size_t size = length - ETH_HLEN - header;
+	uint64_t total = 0;
+
+	if (!six) {
+		memset(ip + 10, 0, 2);
+		put_checksum(ip + 10, sum(ip, IPV4_SIZE, 0), false);
+	}
+	memset(place, 0, 2);
+	/* The pseudo-header; ICMP has none. */
+	if (six || protocol != IPPROTO_ICMP)
+		total = sum(six ? ip + 8 : ip + 12, six ? 32 : 8, htons(protocol)) +
+			htons((uint16_t)size);
+	put_checksum(place, sum(transport, size, total), protocol == IPPROTO_UDP);
 }

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* What is to be known of a frame from the pod before libslirp parses it. */
+/* Ethernet frames with IP packets: what is to be known of one that comes, and what has to be right
+ * in one that is made. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* True for a destination that would be the host's loopback. libslirp only translates the
- * gateway's address and connects to any other as it is, so the pod's root could reach 127.0.0.1
- * with a hand-made frame. */
-bool uplink_frame_is_for_loopback(const uint8_t *frame, size_t length);
+#include "uplink-packet.h"
+
+/* Return: 0, or -EBADMSG when there is no whole IP header in it. */
+int uplink_frame_parse(const uint8_t *frame, size_t length, struct uplink_packet *ret);
 
 /* True for ARP and for neighbour discovery (ICMPv6 types 135 and 136, RFC 4861), which may bring an
  * address that something waits for. */
 bool uplink_frame_is_of_neighbour(const uint8_t *frame, size_t length);
+
+/* Sets the IPv4 header's checksum, and that of the TCP segment, UDP datagram or ICMP message
+ * (RFC 768, 792, 1071, 8200 8.1, 9293). The frame is one of ours: its headers are whole, without options. */
+void uplink_frame_checksum(uint8_t *frame, size_t length);

@@ -4,8 +4,10 @@
  * What a hole in libslirp must not reach. The uplink parses what the pod's root sends, so it is
  * treated as lost from the start: what it has is what an attacker gets.
  *
+ *   before:        all that podd has. Only podd's first request is read, and nothing of the pod's
  *   after stage 1: the host's network as the user has it, the log (to append 16 MiB at most),
- *                  the control sockets, and a file system with nothing but resolv.conf
+ *                  the control sockets, a file system with nothing but resolv.conf, and the
+ *                  administration of the pod's network (CAP_NET_ADMIN in its user namespace)
  *   after stage 2: of these only what the system calls of uplink-filter.c can do with them
  *
  * Every step that fails ends the start: there is no half sandbox. The one exception is Landlock,
@@ -62,37 +64,21 @@ static int write_file(const char *path, const char *text, size_t length, int fla
 	return fd_write_all(fd, text, length);
 }
 
-/* One id, the own one: also when it is root's, since nothing here needs more. Root of the host
- * then is no more than any user in here. */
-static int map_own_id(uid_t uid, gid_t gid, struct err *err)
+/* The pod's user namespace: a hole in here reaches no more than what the pod's root has already, and
+ * the packet queue of the pod's netns obeys nobody who has no capability there. What the process
+ * was before it entered is not the pod's to look at: it is undumpable by now, and its memory
+ * belongs to the user namespace in which it was started (ptrace(2), "Ptrace access mode
+ * checking"). */
+static int enter_namespaces(int userns, struct err *err)
 {
-	char map[64];
-	int length, r;
-
-	r = write_file("/proc/self/setgroups", "deny", 4, 0);
-	if (r < 0)
-		return err_set(err, r, "cannot deny setgroups: %s", strerror(-r));
-	length = snprintf(map, sizeof(map), "%u %u 1", uid, uid);
-	r = write_file("/proc/self/uid_map", map, (size_t)length, 0);
-	if (r < 0)
-		return err_set(err, r, "cannot write the uid map: %s", strerror(-r));
-	length = snprintf(map, sizeof(map), "%u %u 1", gid, gid);
-	r = write_file("/proc/self/gid_map", map, (size_t)length, 0);
-	if (r < 0)
-		return err_set(err, r, "cannot write the gid map: %s", strerror(-r));
-	return 0;
-}
-
-static int enter_namespaces(struct err *err)
-{
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
-
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
-		return err_errno(err, "cannot create a user namespace (%s)",
-			errno == ENOSPC ? "there are as many as user.max_user_namespaces allows"
+	if (setns(userns, CLONE_NEWUSER) < 0)
+		return err_errno(err, "cannot enter the pod's user namespace");
+	if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
+		return err_errno(err, "cannot create namespaces (%s)",
+			errno == ENOSPC ? "there are as many as user.max_mnt_namespaces and the "
+					  "like allow"
 					: "does this system allow them?");
-	return map_own_id(uid, gid, err);
+	return 0;
 }
 
 /* Leaves a read-only root with nothing in it but a small writable /etc. Should be all that a path
@@ -120,19 +106,21 @@ static int enter_empty_root(struct err *err)
 	return 0;
 }
 
-/* The capabilities were those of the new user namespace only; they were needed for the mounts.
- * Should leave none to have, to inherit or to gain. */
+/* The capabilities are those of the pod's user namespace only; most were needed for the mounts.
+ * Should leave the one that verdicts on the pod's packets need, and none to inherit or to gain. */
 static int drop_capabilities(struct err *err)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+	struct __user_cap_data_struct kept[_LINUX_CAPABILITY_U32S_3] = {
+		{.effective = 1u << CAP_NET_ADMIN, .permitted = 1u << CAP_NET_ADMIN},
+	};
 
 	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return err_errno(err, "cannot drop capability %lu", cap);
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return err_errno(err, "cannot drop the ambient capabilities");
-	if (syscall(SYS_capset, &header, none) < 0)
+	if (syscall(SYS_capset, &header, kept) < 0)
 		return err_errno(err, "cannot drop the capabilities");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_errno(err, "cannot set no_new_privs");
@@ -180,14 +168,21 @@ static int set_limits(struct err *err)
 	return 0;
 }
 
-int uplink_sandbox_enter(int last_fd, struct err *err)
+int uplink_sandbox_prepare(int last_fd, struct err *err)
 {
-	int r;
-
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_errno(err, "cannot become undumpable");
 	if (close_range((unsigned)last_fd + 1, ~0U, 0) < 0)
 		return err_errno(err, "cannot close inherited fds");
 	umask(077);
-	r = enter_namespaces(err);
+	return 0;
+}
+
+int uplink_sandbox_enter(int userns, struct err *err)
+{
+	int r;
+
+	r = enter_namespaces(userns, err);
 	if (r < 0)
 		return r;
 	r = enter_empty_root(err);
@@ -211,7 +206,6 @@ struct landlock_attributes {
 #define LANDLOCK_FS_REFER (1ULL << 13)		    /* ABI 2 */
 #define LANDLOCK_FS_TRUNCATE (1ULL << 14)	    /* ABI 3 */
 #define LANDLOCK_FS_IOCTL_DEV (1ULL << 15)	    /* ABI 5 */
-#define LANDLOCK_NET_BIND_TCP (1ULL << 0)	    /* ABI 4 */
 #define LANDLOCK_SCOPES ((1ULL << 0) | (1ULL << 1)) /* ABI 6: abstract unix sockets, signals */
 
 /* What uplink_sandbox_write_resolv() and libslirp's reading of it take. */
@@ -227,8 +221,6 @@ static size_t landlock_attributes(int abi, struct landlock_attributes *ret)
 		ret->handled_access_fs |= LANDLOCK_FS_REFER;
 	if (abi >= 3)
 		ret->handled_access_fs |= LANDLOCK_FS_TRUNCATE;
-	if (abi >= 4)
-		ret->handled_access_net = LANDLOCK_NET_BIND_TCP;
 	if (abi >= 5)
 		ret->handled_access_fs |= LANDLOCK_FS_IOCTL_DEV;
 	if (abi >= 6)
@@ -240,8 +232,8 @@ static size_t landlock_attributes(int abi, struct landlock_attributes *ret)
 }
 
 /* Should forbid every file but those in /etc, should the empty root ever turn out to be less
- * empty than thought; also to bind TCP sockets, and to reach abstract unix sockets and processes
- * outside. landlock(7). */
+ * empty than thought; also to reach abstract unix sockets and processes outside. Not to bind TCP
+ * sockets: those that speak for clients of published ports are. landlock(7). */
 static int restrict_files(struct err *err)
 {
 	struct landlock_path_beneath_attr rule = {.allowed_access = LANDLOCK_ETC_ACCESS};

@@ -5,15 +5,14 @@
  *
  * A turn of the loop:
  *
- *   1. take up to BATCH_FRAMES from the tap, one read(2) each, straight into libslirp, which
- *      sends the payload on at once; the acknowledgements follow when the tap is empty
- *      (uplink-acks.c). They make the pod's kernel put the next segments into the tap before
- *      write(2) returns;
- *   2. let libslirp say which sockets it waits for and until when;
- *   3. poll(2) these, the tap, and the event loop's own fd;
- *   4. let libslirp read and write the sockets that are ready;
- *   5. run sd-event, but only if its fd is readable or a timer was changed: a packet costs no
- *      system call of sd-event's.
+ *   1. take up to BATCH_FRAMES from the tap, one read(2) each; those that uplink-gate.c lets pass
+ *      go straight into libslirp, which sends the payload on at once; the acknowledgements follow
+ *      when the tap is empty (uplink-acks.c). They make the pod's kernel put the next segments
+ *      into the tap before write(2) returns;
+ *   2. if libslirp has done anything since, let it say which sockets it waits for and until when;
+ *   3. wait for these and for everything else (uplink-loop.c); a pod whose TCP goes past libslirp
+ *      has none of these, and one epoll_wait(2) is all;
+ *   4. let libslirp read and write the sockets that are ready.
  *
  * The tap is read only when poll(2) said so or when frames were written to it since it was last
  * empty: otherwise nothing new can be there that is worth a system call.
@@ -40,6 +39,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <time.h>
 
@@ -48,6 +48,7 @@
 #include "trim.h"
 #include "uplink-acks.h"
 #include "uplink-frame.h"
+#include "uplink-neighbour.h"
 
 #define MTU_MIN 1280
 #define MTU_MAX 65520
@@ -75,26 +76,39 @@
 #define MESSAGE_SIZE 256
 
 /* Places in the poll set; libslirp's follow. */
-enum { POLL_EVENT, POLL_TAP, POLL_SOCKETS };
+enum { POLL_LOOP, POLL_SOCKETS };
 #define POLL_GROW 64
 
 #define TIMER_ACCURACY_US 10000
 
+/* Questions for hardware addresses that libslirp may have at once; it repeats them. */
+#define ANSWERS_MAX 32
+
 struct uplink_slirp {
 	Slirp *slirp;
 	sd_event *event;
+	struct uplink_loop *loop;
+	struct uplink_gate *gate;
+	struct uplink_watch tap_watch;
 	int tap;
-	bool host_loopback;
-	bool timers_changed;  /* sd-event must be run before the next wait */
+	bool gone;	      /* the tap went with its netns */
 	bool tap_ready;	      /* the tap may have a frame */
 	bool taking;	      /* frames are being taken from the tap: acknowledgements wait */
-	bool neighbour_seen; /* since packets were last sent that wait for an address */
+	bool neighbour_seen;  /* since packets were last sent that wait for an address */
+	bool stale;	      /* libslirp has to be asked for its sockets again */
+	bool nothing_due;     /* as far as libslirp is concerned */
+	int64_t due_ns;	      /* libslirp wants to be called then */
 	unsigned quiet_ticks; /* since the last packet, up to QUIET_TICKS */
 	size_t n_registered;  /* sockets that libslirp has */
 	size_t n_fds;
 	size_t fds_size;
 	struct pollfd *fds;
-	struct uplink_stats stats;
+	uint8_t mac[ETH_ALEN]; /* the tap's */
+	unsigned n_answers;
+	struct answer {
+		size_t length;
+		uint8_t frame[UPLINK_NEIGHBOUR_FRAME];
+	} answers[ANSWERS_MAX];
 	struct {
 		int64_t since;
 		unsigned written;
@@ -127,27 +141,42 @@ static int64_t on_clock_get_ns(void *opaque)
 	return now_ns();
 }
 
-static void write_frame(struct uplink_slirp *uplink, const void *data, size_t length)
+void uplink_slirp_write(struct uplink_slirp *uplink, const void *data, size_t length)
 {
 	ssize_t n;
 
 	do {
 		n = write(uplink->tap, data, length);
 	} while (n < 0 && errno == EINTR);
-	if (n < 0) {
-		uplink->stats.dropped_out++;
-		return;
-	}
-	uplink->stats.frames_out++;
-	uplink->stats.bytes_out += length;
-	uplink->tap_ready = true;
+	uplink_gate_sent(uplink->gate, data, length, n >= 0);
+	uplink->tap_ready |= n >= 0;
+}
+
+void uplink_slirp_input(struct uplink_slirp *uplink, const void *data, size_t length)
+{
+	slirp_input(uplink->slirp, data, (int)length);
+	uplink->stale = true;
 }
 
 static void write_acks(struct uplink_slirp *uplink)
 {
 	for (size_t i = 0; i < uplink->acks.n; i++)
-		write_frame(uplink, uplink->acks.held[i].frame, uplink->acks.held[i].length);
+		uplink_slirp_write(uplink, uplink->acks.held[i].frame, uplink->acks.held[i].length);
 	uplink->acks.n = 0;
+}
+
+/* The answer waits until libslirp has returned. */
+static bool answer_question(struct uplink_slirp *uplink, const void *data, size_t length)
+{
+	struct answer *answer = &uplink->answers[uplink->n_answers];
+
+	if (uplink->n_answers == ANSWERS_MAX)
+		return false;
+	answer->length = uplink_neighbour_answer(data, length, uplink->mac, answer->frame);
+	if (answer->length == 0)
+		return false;
+	uplink->n_answers++;
+	return true;
 }
 
 /* libslirp logs every error that it is told, so it is told none: dropping is no error to it. */
@@ -155,10 +184,12 @@ static ssize_t on_send_packet(const void *data, size_t length, void *opaque)
 {
 	struct uplink_slirp *uplink = opaque;
 
+	if (answer_question(uplink, data, length))
+		return (ssize_t)length;
 	if (uplink->taking && uplink_acks_hold(&uplink->acks, data, length))
 		return (ssize_t)length;
 	write_acks(uplink);
-	write_frame(uplink, data, length);
+	uplink_slirp_write(uplink, data, length);
 	return (ssize_t)length;
 }
 
@@ -200,7 +231,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *opaque)
 {
 	struct timer *timer = opaque;
 
-	timer->uplink->timers_changed = true;
+	timer->uplink->stale = true;
+	uplink_loop_timers_changed(timer->uplink->loop);
 	if (timer->callback)
 		timer->callback(timer->opaque);
 	else
@@ -256,7 +288,7 @@ static void on_timer_mod(void *pointer, int64_t expire_ms, void *opaque)
 	if (sd_event_source_set_time(timer->source, expire_us) < 0 ||
 		sd_event_source_set_enabled(timer->source, SD_EVENT_ONESHOT) < 0)
 		fprintf(stderr, "podd-uplink: could not set a timer of libslirp's\n");
-	uplink->timers_changed = true;
+	uplink_loop_timers_changed(uplink->loop);
 }
 
 /* Makes room in the poll set when a socket is born, so that filling the set never allocates. */
@@ -352,7 +384,7 @@ static SlirpConfig make_config(const struct uplink_config *config)
 	};
 }
 
-static int check_tap(int tap, struct err *err)
+static int check_tap(int tap, uint8_t ret_mac[ETH_ALEN], struct err *err)
 {
 	struct ifreq request = {};
 	int r;
@@ -361,23 +393,36 @@ static int check_tap(int tap, struct err *err)
 		return err_errno(err, "what came with the configuration is no tap");
 	if ((request.ifr_flags & (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)) != (IFF_TAP | IFF_NO_PI))
 		return err_set(err, -EBADFD, "the tap must have plain Ethernet frames");
+	if (ioctl(tap, SIOCGIFHWADDR, &request) < 0)
+		return err_errno(err, "cannot read the tap's hardware address");
+	memcpy(ret_mac, request.ifr_hwaddr.sa_data, ETH_ALEN);
 	r = fd_set_nonblock(tap);
 	if (r < 0)
 		return err_set(err, r, "cannot make the tap non-blocking: %s", strerror(-r));
 	return 0;
 }
 
-int uplink_slirp_new(sd_event *event, int tap, const struct uplink_config *config,
-	struct uplink_slirp **ret, struct err *err)
+static void on_tap(struct uplink_watch *watch, uint32_t events)
+{
+	struct uplink_slirp *uplink = container_of(watch, struct uplink_slirp, tap_watch);
+
+	uplink->gone |= (events & (EPOLLERR | EPOLLHUP)) != 0;
+	uplink->tap_ready = true;
+	uplink->quiet_ticks = 0;
+}
+
+int uplink_slirp_new(sd_event *event, struct uplink_loop *loop, struct uplink_gate *gate, int tap,
+	const struct uplink_config *config, struct uplink_slirp **ret, struct err *err)
 {
 	autoptr(uplink_slirp) uplink = NULL;
 	SlirpConfig slirp_config;
+	uint8_t mac[ETH_ALEN];
 	int r;
 
 	r = check_config(config, err);
 	if (r < 0)
 		return r;
-	r = check_tap(tap, err);
+	r = check_tap(tap, mac, err);
 	if (r < 0)
 		return r;
 	uplink = calloc(1, sizeof(*uplink));
@@ -385,7 +430,9 @@ int uplink_slirp_new(sd_event *event, int tap, const struct uplink_config *confi
 		return err_oom(err);
 	uplink->tap = -1;
 	uplink->event = sd_event_ref(event);
-	uplink->host_loopback = config->host_loopback;
+	uplink->loop = loop;
+	uplink->gate = gate;
+	memcpy(uplink->mac, mac, sizeof(uplink->mac));
 	uplink->fds_size = POLL_GROW;
 	uplink->fds = calloc(uplink->fds_size, sizeof(*uplink->fds));
 	if (!uplink->fds)
@@ -396,10 +443,14 @@ int uplink_slirp_new(sd_event *event, int tap, const struct uplink_config *confi
 	if (!uplink->slirp)
 		return err_set(err, -EINVAL, "libslirp %s refuses the configuration",
 			slirp_version_string());
+	uplink->tap_watch.ready = on_tap;
+	r = uplink_loop_add(loop, tap, EPOLLIN | EPOLLET, &uplink->tap_watch);
+	if (r < 0)
+		return err_set(err, r, "cannot watch the tap: %s", strerror(-r));
 	uplink->tap = tap;
-	uplink->fds[POLL_EVENT] = (struct pollfd){.fd = sd_event_get_fd(event), .events = POLLIN};
-	uplink->fds[POLL_TAP] = (struct pollfd){.fd = tap, .events = POLLIN};
+	uplink->fds[POLL_LOOP] = (struct pollfd){.fd = uplink_loop_fd(loop), .events = POLLIN};
 	uplink->tap_ready = true;
+	uplink->stale = true;
 	*ret = take_ptr(uplink);
 	return 0;
 }
@@ -411,16 +462,13 @@ void uplink_slirp_free(struct uplink_slirp *uplink)
 	if (uplink->slirp)
 		slirp_cleanup(uplink->slirp);
 	g_log_set_default_handler(g_log_default_handler, NULL);
-	if (uplink->tap >= 0)
+	if (uplink->tap >= 0) {
+		uplink_loop_remove(uplink->loop, uplink->tap, &uplink->tap_watch);
 		close(uplink->tap);
+	}
 	sd_event_unref(uplink->event);
 	free(uplink->fds);
 	free(uplink);
-}
-
-void uplink_slirp_stats(const struct uplink_slirp *uplink, struct uplink_stats *ret)
-{
-	*ret = uplink->stats;
 }
 
 /* ---- the loop ---- */
@@ -439,9 +487,7 @@ static int read_frames(struct uplink_slirp *uplink)
 		}
 		if (n < 0)
 			return errno == EBADFD ? UPLINK_SLIRP_GONE : -errno;
-		uplink->stats.frames_in++;
-		uplink->stats.bytes_in += (uint64_t)n;
-		if (uplink->host_loopback || !uplink_frame_is_for_loopback(uplink->frame, (size_t)n))
+		if (uplink_gate_pass(uplink->gate, uplink->frame, (size_t)n))
 			slirp_input(uplink->slirp, uplink->frame, (int)n);
 		uplink->neighbour_seen |= uplink_frame_is_of_neighbour(uplink->frame, (size_t)n);
 	}
@@ -461,16 +507,35 @@ static void send_waiting(struct uplink_slirp *uplink)
 	slirp_pollfds_poll(uplink->slirp, 0, on_no_revents, uplink);
 }
 
+static void answer_questions(struct uplink_slirp *uplink)
+{
+	for (unsigned i = 0; i < uplink->n_answers; i++)
+		slirp_input(uplink->slirp, uplink->answers[i].frame,
+			(int)uplink->answers[i].length);
+	uplink->n_answers = 0;
+}
+
+/* What waits for an answer is sent, which may ask for the next one. */
+static void settle(struct uplink_slirp *uplink)
+{
+	for (unsigned i = 0; uplink->n_answers > 0 && i < ANSWERS_MAX; i++) {
+		answer_questions(uplink);
+		send_waiting(uplink);
+	}
+	if (uplink->neighbour_seen)
+		send_waiting(uplink);
+}
+
 static int take_frames(struct uplink_slirp *uplink)
 {
 	int r;
 
+	uplink->stale = true;
 	uplink->taking = true;
 	r = read_frames(uplink);
 	uplink->taking = false;
 	write_acks(uplink);
-	if (uplink->neighbour_seen)
-		send_waiting(uplink);
+	settle(uplink);
 	return r;
 }
 
@@ -506,17 +571,6 @@ static int on_get_revents(int index, void *opaque)
 	return events;
 }
 
-static int run_events(struct uplink_slirp *uplink)
-{
-	int r;
-
-	uplink->timers_changed = false;
-	do {
-		r = sd_event_run(uplink->event, 0);
-	} while (r > 0 && sd_event_get_state(uplink->event) != SD_EVENT_FINISHED);
-	return r < 0 ? r : 0;
-}
-
 /* After a wait in which nothing came, and in which libslirp had nothing to do either. */
 static void count_quiet(struct uplink_slirp *uplink)
 {
@@ -524,53 +578,85 @@ static void count_quiet(struct uplink_slirp *uplink)
 		trim_memory();
 }
 
-/* Waits for the sockets, the tap and the event loop. libslirp is told that the wait is TICK_MS
- * and shortens it when something is due sooner. If it does not, and has no socket either, it only
- * wants to be called now and then; a pod that has been quiet for a while needs not even that, and
- * sleeps until something comes. Return: 0 or -errno. */
-static int wait_for_work(struct uplink_slirp *uplink)
+/* libslirp is told that the wait is TICK_MS and shortens it when something is due sooner. If it
+ * does not, and has no socket either, it only wants to be called now and then; a pod that has been
+ * quiet for a while needs not even that, and sleeps until something comes. */
+static void ask_slirp(struct uplink_slirp *uplink)
 {
 	uint32_t timeout = TICK_MS;
-	bool nothing_due, asleep;
-	int n;
 
+	uplink->stale = false;
 	uplink->n_fds = POLL_SOCKETS;
 	slirp_pollfds_fill(uplink->slirp, &timeout, on_add_poll, uplink);
-	nothing_due = timeout >= TICK_MS && uplink->n_fds == POLL_SOCKETS;
-	asleep = nothing_due && uplink->quiet_ticks == QUIET_TICKS;
-	n = poll(uplink->fds, uplink->n_fds, asleep ? -1 : (int)timeout);
+	uplink->nothing_due = timeout >= TICK_MS && uplink->n_fds == POLL_SOCKETS;
+	uplink->due_ns = now_ns() + timeout * 1000000LL;
+}
+
+static void run_slirp(struct uplink_slirp *uplink, bool error)
+{
+	slirp_pollfds_poll(uplink->slirp, error, on_get_revents, uplink);
+	settle(uplink);
+	uplink->stale = true;
+}
+
+static int milliseconds_left(const struct uplink_slirp *uplink)
+{
+	int64_t left = uplink->due_ns - now_ns();
+
+	if (uplink->nothing_due && uplink->quiet_ticks == QUIET_TICKS)
+		return -1;
+	return left <= 0 ? 0 : (int)((left + 999999) / 1000000);
+}
+
+/* Only the loop is waited for: no socket of libslirp's is open. */
+static int wait_for_loop(struct uplink_slirp *uplink, int timeout)
+{
+	int n = uplink_loop_turn(uplink->loop, timeout);
+
+	if (n > 0 || timeout < 0 || now_ns() < uplink->due_ns)
+		return n < 0 ? n : 0;
+	if (uplink->nothing_due)
+		count_quiet(uplink);
+	run_slirp(uplink, false);
+	return 0;
+}
+
+static int wait_for_all(struct uplink_slirp *uplink, int timeout)
+{
+	int n = poll(uplink->fds, uplink->n_fds, timeout);
+	bool loop_ready = n > 0 && uplink->fds[POLL_LOOP].revents != 0;
+	int r = 0;
+
 	if (n < 0 && errno != EINTR)
 		return -errno;
 	if (n > 0)
 		uplink->quiet_ticks = 0;
-	else if (n == 0 && nothing_due)
-		count_quiet(uplink);
-	slirp_pollfds_poll(uplink->slirp, n < 0, on_get_revents, uplink);
-	return 0;
+	if (n - loop_ready != 0 || now_ns() >= uplink->due_ns)
+		run_slirp(uplink, n < 0);
+	if (loop_ready || uplink_loop_busy(uplink->loop))
+		r = uplink_loop_turn(uplink->loop, 0);
+	return r < 0 ? r : 0;
 }
 
 int uplink_slirp_turn(struct uplink_slirp *uplink)
 {
-	int r;
+	int timeout, r;
 
 	if (uplink->tap_ready) {
 		r = take_frames(uplink);
 		if (r != 0)
 			return r;
 	}
-	if (uplink->timers_changed) {
-		r = run_events(uplink);
-		if (r < 0)
-			return r;
-	}
-	r = wait_for_work(uplink);
-	if (r < 0)
-		return r;
-	if (uplink->fds[POLL_TAP].revents & (POLLERR | POLLNVAL))
-		return UPLINK_SLIRP_GONE;
-	if (uplink->fds[POLL_TAP].revents & POLLIN)
-		uplink->tap_ready = true;
-	if (uplink->fds[POLL_EVENT].revents)
-		return run_events(uplink);
-	return 0;
+	if (uplink->stale)
+		ask_slirp(uplink);
+	timeout = uplink->tap_ready || uplink_loop_busy(uplink->loop) ? 0 :
+									milliseconds_left(uplink);
+	r = uplink->n_fds == POLL_SOCKETS ? wait_for_loop(uplink, timeout) :
+					    wait_for_all(uplink, timeout);
+	return r < 0 ? r : uplink->gone ? UPLINK_SLIRP_GONE : 0;
+}
+
+const uint8_t *uplink_slirp_mac(const struct uplink_slirp *uplink)
+{
+	return uplink->mac;
 }

@@ -4,12 +4,12 @@
  * podd-uplink: the pod's way out to the host's network. It is started by podd, with the fds that
  * uplink.h names, and outlives it.
  *
- *   bare --stage 1 of the sandbox--> waiting --CONFIGURE, stage 2--> carrying --tap gone--> end
+ *   waiting --CONFIGURE, both stages of the sandbox--> carrying --tap gone--> end
  *
  * It knows nothing of pods: it gets a tap and addresses, and holds no state but that of the
  * connections that it carries. All parsing of packets happens here (in libslirp), so everything
  * here is arranged as if that were broken. It must not open files, start programs or threads, or
- * read anything before the first stage of its sandbox.
+ * read anything of the pod's before it is in its sandbox.
  */
 
 #include "uplink.h"
@@ -24,19 +24,12 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "trim.h"
 #include "uplink-control.h"
+#include "uplink-requests.h"
 #include "uplink-sandbox.h"
-#include "uplink-slirp.h"
 
 #define EXIT_OURS 125
 #define EXIT_USAGE 2
-
-struct uplink {
-	sd_event *event;
-	struct uplink_slirp *slirp; /* NULL: not configured */
-	bool failed;                /* configured half: to end after the reply */
-};
 
 #ifdef PODD_SANITIZED
 /* The search for leaks at the end needs ptrace(2) and /proc, which the sandbox takes away. */
@@ -46,48 +39,6 @@ __attribute__((visibility("default"))) const char *__asan_default_options(void)
 	return "detect_leaks=0";
 }
 #endif
-
-static int configure(struct uplink *uplink, const struct uplink_config *config, int *tap,
-	struct err *err)
-{
-	int r;
-
-	if (uplink->slirp)
-		return err_set(err, -EALREADY, "the uplink is configured already");
-	if (*tap < 0)
-		return err_set(err, -EBADF, "the tap's fd did not come with the configuration");
-	r = uplink_slirp_new(uplink->event, *tap, config, &uplink->slirp, err);
-	if (r < 0)
-		return err_wrap(err, r, "cannot start the uplink");
-	(void)take_fd(tap);
-	r = uplink_sandbox_seal(err);
-	if (r < 0) {
-		uplink->failed = true;
-		return err_wrap(err, r, "cannot seal the uplink's sandbox");
-	}
-	trim_memory();
-	return 0;
-}
-
-static int serve(const struct uplink_request *request, int *fd, struct uplink_stats *stats,
-	void *opaque, struct err *err)
-{
-	struct uplink *uplink = opaque;
-
-	switch (request->operation) {
-	case UPLINK_CONFIGURE:
-		return configure(uplink, &request->config, fd, err);
-	case UPLINK_RESOLV:
-		return uplink_sandbox_write_resolv(request->text, request->text_length, err);
-	case UPLINK_STATS:
-		if (uplink->slirp)
-			uplink_slirp_stats(uplink->slirp, stats);
-		return 0;
-	default:
-		return err_set(err, -EOPNOTSUPP, "the uplink knows no operation %u",
-			request->operation);
-	}
-}
 
 static int check_socket(int fd, struct err *err)
 {
@@ -105,7 +56,7 @@ static int run(struct uplink *uplink, const struct uplink_control *control, stru
 {
 	int r = 0;
 
-	while (r >= 0 && !uplink->slirp) {
+	while (r >= 0 && !uplink->slirp && !uplink->failed) {
 		r = sd_event_run(uplink->event, UINT64_MAX);
 		/* A podd that died over its start left no record of this process: end with it. */
 		if (r >= 0 && !uplink->slirp && !uplink_control_connected(control))
@@ -123,7 +74,6 @@ static int run(struct uplink *uplink, const struct uplink_control *control, stru
 static int start(struct uplink *uplink, struct err *err)
 {
 	autoptr(uplink_control) control = NULL;
-	uid_t uid = getuid();
 	int r;
 
 	r = check_socket(UPLINK_FD_CONTROL, err);
@@ -131,14 +81,17 @@ static int start(struct uplink *uplink, struct err *err)
 		r = check_socket(UPLINK_FD_LISTEN, err);
 	if (r < 0)
 		return r;
-	r = uplink_sandbox_enter(UPLINK_FD_LISTEN, err);
+	r = uplink_sandbox_prepare(UPLINK_FD_LISTEN, err);
 	if (r < 0)
-		return err_wrap(err, r, "cannot enter the uplink's sandbox");
+		return r;
 	r = sd_event_new(&uplink->event);
 	if (r < 0)
 		return err_set(err, r, "cannot make an event loop: %s", strerror(-r));
-	r = uplink_control_new(uplink->event, UPLINK_FD_CONTROL, UPLINK_FD_LISTEN, uid, serve,
-		uplink, &control, err);
+	r = uplink_loop_new(uplink->event, &uplink->loop, err);
+	if (r < 0)
+		return r;
+	r = uplink_control_new(uplink->event, UPLINK_FD_CONTROL, UPLINK_FD_LISTEN,
+		uplink_requests_serve, uplink, &control, err);
 	if (r < 0)
 		return r;
 	return run(uplink, control, err);
@@ -160,7 +113,6 @@ int main(int argc, char **argv)
 	r = start(&uplink, &err);
 	if (r < 0)
 		fprintf(stderr, "podd-uplink: %s\n", err.msg);
-	uplink_slirp_free(uplink.slirp);
-	sd_event_unref(uplink.event);
+	uplink_done(&uplink);
 	return r < 0 ? EXIT_OURS : 0;
 }

@@ -15,13 +15,14 @@
 #include "cleanup.h"
 #include "container.h"
 #include "fd.h"
+#include "pod-network.h"
 #include "record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* RECORD_STATE is RECORD_CONTAINER_STATE as well. */
-static const char *const names[] = {RECORD_POD, RECORD_STATE, RECORD_ATTACHMENT, RECORD_CONTAINER,
-	RECORD_CONTAINER_EXIT};
+static const char *const names[] = {RECORD_POD, RECORD_STATE, RECORD_ATTACHMENT, RECORD_NETWORK,
+	RECORD_CONTAINER, RECORD_CONTAINER_EXIT};
 static char directory[] = "/dev/shm/podd-fuzz-XXXXXX";
 static int directory_fd = -1, file_fd = -1;
 
@@ -79,6 +80,14 @@ static struct json *load_attachment(int *ret, struct err *err)
 
 	*ret = attachment_load(directory_fd, &attachment, err);
 	return *ret == 0 ? attachment_to_json(&attachment) : NULL;
+}
+
+static struct json *load_network(int *ret, struct err *err)
+{
+	cleanup(pod_network_done) struct pod_network network = {0};
+
+	*ret = pod_network_load(directory_fd, &network, err);
+	return *ret == 0 ? pod_network_to_json(&network) : NULL;
 }
 
 static struct json *load_container(int *ret, struct err *err)
@@ -145,6 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check(load_spec, data, size);
 	check(load_state, data, size);
 	check(load_attachment, data, size);
+	check(load_network, data, size);
 	check(load_container, data, size);
 	check(load_container_state, data, size);
 	check(load_container_exit, data, size);

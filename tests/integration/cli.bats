@@ -4,7 +4,8 @@
 
 load helpers
 
-VERBS=(create start stop rm ps inspect enter bundle hooks version "network ls" "network inspect")
+VERBS=(create start stop rm ps inspect enter bundle hooks version "network ls" "network inspect" port
+	"port add" "port rm" "port list" egress "egress add" "egress rm" "egress list" flows capture)
 
 setup_file() {
 	common_setup_file
@@ -41,6 +42,23 @@ teardown_file() {
 	check 2 'format' podctl ps --format yaml
 	check 2 'needs a value|--mtu' podctl create --mtu
 	check 2 'time' podctl stop -t soon net0
+	check 2 'publish.*containerPort' podctl create --publish x a
+	check 2 'publish.*slirp' podctl create --net none -p 80 a
+	check 2 'egress.*allow or deny' podctl create --egress permit a
+	check 2 'egress.*128' podctl create --egress 'deny port 1,2,3' --egress \
+		"deny to 10.0.0.0/8$(printf ',10.0.0.1%.0s' $(seq 125))" a
+	check 2 'SPEC|argument' podctl port add net0
+	check 2 'containerPort' podctl port add net0 80:x
+	check 2 'wait' podctl port add --wait soon net0 80
+	check 2 'SPEC' podctl port rm net0
+	check 2 'all' podctl port rm --all net0 80
+	check 2 'allow or deny' podctl egress add net0 to 10.0.0.0/8
+	check 2 'prefix' podctl egress add net0 deny to 10.0.0.0/33
+	check 2 'at' podctl egress add --at 0 net0 deny
+	check 2 'POSITION' podctl egress rm net0
+	check 2 'POSITION' podctl egress rm net0 0
+	check 2 'extra' podctl flows net0 extra
+	check 2 'snaplen' podctl capture --snaplen x net0
 	[ ! -e "$(pod_dir a)" ]
 }
 
@@ -74,6 +92,10 @@ teardown_file() {
 	check 1 'nopod' podctl rm nopod
 	check '1|125' 'nopod' podctl inspect nopod
 	check 125 'nopod' podctl enter nopod -- true
+	check 125 'nopod' podctl port nopod
+	check 125 'nopod' podctl egress add nopod/web deny
+	check 125 'nopod' podctl flows nopod
+	check 125 'nopod' podctl capture nopod
 	check 0 '' podctl rm -f nopod
 }
 

@@ -197,11 +197,22 @@ run_in() {
 }
 
 @test "what has no effect is said" {
-	check 0 'warning: .*publish' run_in -p 8080:80 -- true
 	check 0 'warning: .*publish.*none' run_in -p 8080:80 --network none -- true
 	check 0 'warning: .*tag' run_in --log-opt tag=x -- true
 	check 0 'warning: .*max-size.*none' run_in --log-driver none --log-opt max-size=1m -- true
 	check 0 '^$' run_in --security-opt label=disable --log-opt max-size=1m -- true
+}
+
+@test "egress rules are refused where they would not hold" {
+	check 125 'egress.*shares the pod.s network.*podctl egress add net0' run_in --egress deny -- true
+	check 125 'egress.*none' run_in --network none --egress deny -- true
+	check 125 'egress.*host' run_in --network host --egress deny -- true
+	check 125 'egress.*allow or deny' run_in --network podd --egress permit -- true
+	check 0 'net0/ruled' box create ruled --network podd --egress 'deny to 10.0.0.0/8' true
+	record=$(child_dir net0/ruled)/container.json
+	valid container "$record"
+	equal "$(json "$record" '.egress[0]')" 'deny to 10.0.0.0/8'
+	podctl rm net0/ruled
 }
 
 @test "restart policies" {

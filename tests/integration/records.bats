@@ -11,7 +11,8 @@ setup_file() {
 	conflist bad '{"type": "no-such-plugin"}'
 	podctl create --label app=shop --uidmap "0:$(id -u):1" --gidmap "0:$(id -g):1" one
 	podctl create net0
-	podctl create idle
+	podctl create --publish 127.0.0.1:8088:80 -p 53/udp --egress 'deny to 10.0.0.0/8 log' \
+		--egress '{"protocol": 0, "networks": [{"start": "1.1.1.1"}]}' idle
 	podctl start one net0
 	dir=$BATS_FILE_TMPDIR/alpha
 	make_bundle "$dir" sh -c "$SERVER"

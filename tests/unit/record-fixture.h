@@ -5,6 +5,7 @@
 
 #include "container.h"
 #include "fixture.h"
+#include "pod-network.h"
 #include "record-internal.h"
 #include "text.h"
 
@@ -48,6 +49,8 @@ static inline void spec_example(struct pod_spec *spec)
 	strv_free(spec->cni_plugin_dirs);
 	spec->cni_config_dirs = make_strv("/etc/cni/net.d", "/home/x/.config/cni/net.d");
 	spec->cni_plugin_dirs = make_strv("/usr/lib/cni", "/opt/cni/bin");
+	spec->publish = make_strv("8080:80", "[::1]:53:53/udp");
+	spec->egress = make_strv("allow to dns", "deny to 10.0.0.0/8,fd00::/8 log");
 }
 
 static inline void state_example(struct pod_state *pod)
@@ -104,6 +107,25 @@ static inline void attachment_example(struct attachment *attachment)
 	network[1].config = json_new_object();
 }
 
+static inline void network_example(struct pod_network *network)
+{
+	static const char *const texts[] = {
+		"allow to dns proto udp port 53", "deny to 10.0.0.0/8 log", "deny proto icmp type 8/0"};
+
+	pod_network_init(network);
+	assert_int_equal(pod_network_add_port(network, "", "8080:80", 0, NULL), 0);
+	assert_int_equal(pod_network_add_port(network, "web", "443/tcp", 10000, NULL), 0);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct egress_rule rule;
+		size_t n = 0;
+
+		assert_int_equal(egress_parse(texts[i], &rule, 1, &n, NULL), 0);
+		assert_int_equal(pod_network_add_rules(
+					 network, i == 1 ? "web" : "", 0, &rule, 1, NULL),
+			0);
+	}
+}
+
 static inline void box_settings_example(struct container_spec *spec)
 {
 	spec->restart = RESTART_ON_FAILURE;
@@ -144,6 +166,7 @@ static inline void box_example(struct container_spec *spec)
 	spec->net = CONTAINER_NET_CNI;
 	spec->networks = make_strv("podd", "blue:ip=10.0.0.9");
 	spec->publish = make_strv("8080:80", "53:53/udp");
+	spec->egress = make_strv("allow to dns", "deny");
 	spec->pidfile = strdup("/run/x.pid");
 	spec->cidfile = strdup("/run/x.cid");
 	json_set_string(spec->labels, "team", "net");
@@ -177,10 +200,10 @@ static inline void box_exit_example(struct container_exit *box)
 }
 
 /* The last three are those of a container that podctl made. */
-enum kind { SPEC, STATE, ATTACHMENT, BOX, BOX_STATE, BOX_EXIT, KINDS };
+enum kind { SPEC, STATE, ATTACHMENT, NETWORK, BOX, BOX_STATE, BOX_EXIT, KINDS };
 
 static const char *const file_names[KINDS] = {RECORD_POD, RECORD_STATE, RECORD_ATTACHMENT,
-	RECORD_CONTAINER, RECORD_CONTAINER_STATE, RECORD_CONTAINER_EXIT};
+	RECORD_NETWORK, RECORD_CONTAINER, RECORD_CONTAINER_STATE, RECORD_CONTAINER_EXIT};
 
 static inline struct json *box_document(enum kind kind)
 {
@@ -232,6 +255,7 @@ static inline struct json *example(enum kind kind)
 	cleanup(pod_spec_done) struct pod_spec spec = {0};
 	cleanup(pod_state_done) struct pod_state pod = {0};
 	cleanup(attachment_done) struct attachment attachment = {0};
+	cleanup(pod_network_done) struct pod_network network = {0};
 
 	switch (kind) {
 	case SPEC:
@@ -243,6 +267,9 @@ static inline struct json *example(enum kind kind)
 	case ATTACHMENT:
 		attachment_example(&attachment);
 		return attachment_to_json(&attachment);
+	case NETWORK:
+		network_example(&network);
+		return pod_network_to_json(&network);
 	default:
 		return box_document(kind);
 	}
@@ -254,6 +281,7 @@ static inline int load(enum kind kind, int dirfd, struct json **ret, struct err 
 	cleanup(pod_spec_done) struct pod_spec spec = {0};
 	cleanup(pod_state_done) struct pod_state pod = {0};
 	cleanup(attachment_done) struct attachment attachment = {0};
+	cleanup(pod_network_done) struct pod_network network = {0};
 	int r;
 
 	switch (kind) {
@@ -271,6 +299,11 @@ static inline int load(enum kind kind, int dirfd, struct json **ret, struct err 
 		r = attachment_load(dirfd, &attachment, err);
 		if (r == 0)
 			*ret = attachment_to_json(&attachment);
+		return r;
+	case NETWORK:
+		r = pod_network_load(dirfd, &network, err);
+		if (r == 0)
+			*ret = pod_network_to_json(&network);
 		return r;
 	default:
 		return load_box(kind, dirfd, ret, err);

@@ -64,6 +64,7 @@ static void test_spec_round_trip(void **state)
 	assert_int_equal(a.net, b.net);
 	assert_strv(a.networks, b.networks);
 	assert_strv(a.publish, b.publish);
+	assert_strv(a.egress, b.egress);
 	assert_settings(&a, &b);
 	assert_string_equal(a.pidfile, b.pidfile);
 	assert_string_equal(a.cidfile, b.cidfile);

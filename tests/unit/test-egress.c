@@ -17,6 +17,9 @@
 #include "text.h"
 
 #define LOTS 4
+#define LONGEST                                                                                    \
+	"deny to ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0-ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe "  \
+	"proto tcp port 10000-65535 log"
 
 /* @text stands for just the rules @expected, as they are written. */
 static void assert_expands(const char *text, const char *const *expected)
@@ -231,8 +234,7 @@ static void test_round_trip(void **state)
 	static const char *const texts[] = {"allow", "deny log", "allow to dns proto udp port 53",
 		"allow to gateway", "deny to 10.0.0.0/8", "deny to ::/0 proto icmp type 128/0 log",
 		"allow to 1.2.3.4-2.3.4.5 proto tcp port 1-65535", "deny proto icmp type 8",
-		"deny to ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0-"
-		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe proto tcp port 10000-65535 log"};
+		LONGEST};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct egress_rule rule = rule_of(texts[i]), again;

@@ -159,6 +159,10 @@ static const struct damage {
 	{SPEC, "cniConfigDirs", "[\"net.d\"]", "'cniConfigDirs': 'net.d' is not an absolute path"},
 	{SPEC, "cniPluginDirs", NULL, NULL},
 	{SPEC, "cniPluginDirs", "[\"/usr/lib/cni\",\"\"]", "'cniPluginDirs': ''"},
+	{SPEC, "publish", "7", NULL},
+	{SPEC, "publish", "[\"80\",\"x\"]", "'publish': port \"x\""},
+	{SPEC, "egress", "[{}]", NULL},
+	{SPEC, "egress", "[\"deny\",\"permit\"]", "'egress': rule \"permit\""},
 
 	{STATE, "phase", NULL, NULL},
 	{STATE, "phase", "\"asleep\"", "'phase' is 'asleep'"},
@@ -220,6 +224,30 @@ static const struct damage {
 	{ATTACHMENT, "networks/1/config", NULL, "'networks', entry 1: \"config\""},
 	{ATTACHMENT, "networks/1/config", "[]", "'networks', entry 1: \"config\""},
 
+	{NETWORK, "ports", NULL, NULL},
+	{NETWORK, "ports", "{}", NULL},
+	{NETWORK, "ports", "[7]", "'ports', entry 0: "},
+	{NETWORK, "ports/0/spec", NULL, "'ports', entry 0: \"spec\""},
+	{NETWORK, "ports/0/spec", "\"x\"", "'ports', entry 0: port \"x\""},
+	{NETWORK, "ports/1/child", "\"\"", "'ports', entry 1: 'child': "},
+	{NETWORK, "ports/1/child", "\"a/b\"", "'ports', entry 1: 'child': "},
+	{NETWORK, "ports/1/child", LONG_TEXT, "'ports', entry 1: 'child': "},
+	{NETWORK, "ports/1/child", "7", "'ports', entry 1: 'child': "},
+	{NETWORK, "ports/1/wait_ms", "-1", "'ports', entry 1: \"wait_ms\""},
+	{NETWORK, "ports/1/wait_ms", "86400001", "'ports', entry 1: \"wait_ms\""},
+	{NETWORK, "ports", "[{\"spec\":\"80\"},{\"spec\":\"80\"}]",
+		"'ports', entry 1: port \"80\" is there already"},
+	{NETWORK, "egress", NULL, NULL},
+	{NETWORK, "egress", "[[]]", "'egress', entry 0: "},
+	{NETWORK, "egress/1/child", "\"A\"", "'egress', entry 1: 'child': "},
+	{NETWORK, "egress/0/action", NULL, "'egress', entry 0: \"action\""},
+	{NETWORK, "egress/0/action", "\"permit\"", "'egress', entry 0: \"action\""},
+	{NETWORK, "egress/0/protocol", "\"tcp4\"", "'egress', entry 0: \"protocol\""},
+	{NETWORK, "egress/0/to", "\"dns,gateway\"", "'egress', entry 0: it stands for 2 rules"},
+	{NETWORK, "egress/1/networks/0/end", "\"fd00::1\"", "'egress', entry 1: \"networks\""},
+	{NETWORK, "egress/0/ports/0/end", "1", "'egress', entry 0: \"ports\""},
+	{NETWORK, "egress/2/icmps/type", "true", "'egress', entry 2: \"icmps\""},
+
 	{BOX, "pod", "\"a//b\"", "'pod': "},
 	{BOX, "name", "\"a/b\"", "'name': "},
 	{BOX, "name", NULL, NULL},
@@ -243,6 +271,8 @@ static const struct damage {
 	{BOX, "net", "\"bridge\"", "'net' is 'bridge', which is not known"},
 	{BOX, "networks", "{}", NULL},
 	{BOX, "publish", "[80]", NULL},
+	{BOX, "egress", "{}", NULL},
+	{BOX, "egress", "[\"permit\"]", "'egress': rule \"permit\""},
 	{BOX, "restart", "\"never\"", "'restart' is 'never'"},
 	{BOX, "restartMax", "-1", NULL},
 	{BOX, "stopSignal", "0", NULL},
@@ -315,6 +345,7 @@ static void test_outputs_are_untouched(void **state)
 	struct attachment attachment = {.n_networks = 4711};
 	struct pod_spec spec = {.mtu = 4711};
 	struct pod_state pod = {.phase = POD_STOPPING};
+	struct pod_network network = {.n_rules = 4711};
 	struct container_spec box = {.stop_signal = 4711};
 	struct container_state box_state = {.restarts = 4711};
 	struct container_exit box_exit = {.signal = 4711};
@@ -329,6 +360,9 @@ static void test_outputs_are_untouched(void **state)
 	damaged(&scratch, ATTACHMENT, "networks/1/config", "7", NULL);
 	assert_int_equal(attachment_load(scratch.fd, &attachment, NULL), -EINVAL);
 	assert_int_equal(attachment.n_networks, 4711);
+	damaged(&scratch, NETWORK, "egress", "7", NULL);
+	assert_int_equal(pod_network_load(scratch.fd, &network, NULL), -EINVAL);
+	assert_int_equal(network.n_rules, 4711);
 	damaged(&scratch, BOX, "annotations", "7", NULL);
 	assert_int_equal(container_spec_load(scratch.fd, &box, NULL), -EINVAL);
 	assert_int_equal(box.stop_signal, 4711);
@@ -374,6 +408,8 @@ static void limited(const struct scratch *scratch, enum kind kind, const char *p
 static void test_limits(void **state)
 {
 	autoptr(json) text = json_new_string("/x");
+	autoptr(json) port = json_new_string("80");
+	autoptr(json) rule = json_new_string("deny");
 	autoptr(json) attachment = example(ATTACHMENT);
 	cleanup(scratch_done) struct scratch scratch;
 
@@ -382,6 +418,10 @@ static void test_limits(void **state)
 		"'cniConfigDirs' has more than 32 members");
 	limited(&scratch, SPEC, "cniPluginDirs", text, 32,
 		"'cniPluginDirs' has more than 32 members");
+	limited(&scratch, SPEC, "publish", port, RECORD_PUBLISH_MAX,
+		"'publish' has more than 256 members");
+	limited(&scratch, SPEC, "egress", rule, EGRESS_RULES_MAX,
+		"'egress' has more than 128 members");
 	limited(&scratch, STATE, "warnings", text, RECORD_WARNINGS_MAX,
 		"'warnings' has more than 16 members");
 	limited(&scratch, ATTACHMENT, "aliases", text, RECORD_ALIASES_MAX,
@@ -397,6 +437,8 @@ static void test_limits(void **state)
 		"'networks' has more than 16 members");
 	limited(&scratch, BOX, "publish", text, RECORD_PUBLISH_MAX,
 		"'publish' has more than 256 members");
+	limited(&scratch, BOX, "egress", rule, EGRESS_RULES_MAX,
+		"'egress' has more than 128 members");
 	limited(&scratch, BOX, "health/command", text, 4096,
 		"'command' has more than 4096 members");
 	limited(&scratch, ATTACHMENT, "networks", json_at(json_get(attachment, "networks"), 0),

@@ -49,6 +49,8 @@ static void test_spec_round_trip(void **state)
 	assert_int_equal(json_length(b.labels), 2);
 	assert_strv(a.cni_config_dirs, b.cni_config_dirs);
 	assert_strv(a.cni_plugin_dirs, b.cni_plugin_dirs);
+	assert_strv(a.publish, b.publish);
+	assert_strv(a.egress, b.egress);
 }
 
 static void test_state_round_trip(void **state)
@@ -216,11 +218,15 @@ static void test_optional_members(void **state)
 	json_remove(document, "gidMappings");
 	json_remove(document, "shmSize");
 	json_remove(document, "autoRemove");
+	json_remove(document, "publish");
+	json_remove(document, "egress");
 	assert_int_equal(record_save(scratch.fd, RECORD_POD, take_ptr(document), NULL), 0);
 	assert_int_equal(pod_spec_load(scratch.fd, &spec, NULL), 0);
 	assert_int_equal(spec.uids.n, 0);
 	assert_int_equal(spec.shm_size, 64 << 20);
 	assert_false(spec.auto_remove);
+	assert_null(spec.publish);
+	assert_null(spec.egress);
 }
 
 static void test_missing_record(void **state)

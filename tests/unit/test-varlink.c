@@ -352,7 +352,23 @@ static int script_failed(int connection)
 		       "{\"error\":\"io.podd.Pod.NoSuchChild\",\"parameters\":"
 		       "{\"child\":\"web\",\"n\":[1]}}") ||
 	       receive_call(connection) ||
-	       say(connection, "{\"error\":\"io.podd.Pod.Stopping\"}") || wait_for_end(connection);
+	       say(connection, "{\"error\":\"io.podd.Pod.Stopping\"}") || receive_call(connection) ||
+	       say(connection,
+		       "{\"error\":\"io.podd.Pod.PortFailed\",\"parameters\":"
+		       "{\"spec\":\"80:80\",\"reason\":\"it is in use\"}}") ||
+	       receive_call(connection) ||
+	       say(connection,
+		       "{\"error\":\"io.podd.Pod.NoSuchPort\",\"parameters\":{\"spec\":\"80\"}}") ||
+	       receive_call(connection) ||
+	       say(connection,
+		       "{\"error\":\"io.podd.Pod.NoSuchRule\",\"parameters\":{\"position\":7}}") ||
+	       receive_call(connection) ||
+	       say(connection,
+		       "{\"error\":\"io.podd.Pod.NoUplink\",\"parameters\":"
+		       "{\"reason\":\"the pod has none\"}}") ||
+	       receive_call(connection) ||
+	       say(connection, "{\"error\":\"io.podd.Pod.NoSuchPort\"}") ||
+	       wait_for_end(connection);
 }
 
 static void test_client_errors(void **state)
@@ -361,11 +377,21 @@ static void test_client_errors(void **state)
 		"the disk is full",
 		"podd says NoSuchChild (child: web, n: [1])",
 		"podd says Stopping",
+		"port \"80:80\": it is in use",
+		"port \"80\" is not published",
+		"there is no egress rule at position 7",
+		"the pod has none",
+		"podd says NoSuchPort",
 	};
 	static const char *const names[] = {
 		"io.podd.Pod.Failed",
 		"io.podd.Pod.NoSuchChild",
 		"io.podd.Pod.Stopping",
+		"io.podd.Pod.PortFailed",
+		"io.podd.Pod.NoSuchPort",
+		"io.podd.Pod.NoSuchRule",
+		"io.podd.Pod.NoUplink",
+		"io.podd.Pod.NoSuchPort",
 	};
 	struct peer peer;
 	struct varlink_client *client = start(&peer, script_failed, 0);

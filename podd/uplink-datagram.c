@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Published UDP ports. A datagram that comes to one of the host's sockets goes to the pod as a
+ * frame by the tap, from the client's own address; the pod's kernel routes it to the server, and
+ * the server's answers back to the tap, where they are recognised before libslirp sees them.
+ *
+ *   client ──▶ host's socket ──▶ frame: client's address ──▶ server
+ *   client ◀── host's socket ◀── frame to that address ◀──── server
+ *
+ * A client is known by its address and the socket that it came to, from its first datagram until
+ * it and the server have been silent for a while: shorter, as long as nothing was answered. An
+ * answer leaves from the address that the client has spoken to (ip(7), IP_PKTINFO).
+ *
+ * It owns the sockets and the clients.
+ */
+
+#include "uplink-datagram.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/ethernet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "uplink-frame.h"
+
+#define HASH_SIZE 4096
+#define BATCH 16
+#define TURN_BATCHES 8
+/* Ethernet, IPv6 and UDP; IPv4's header is shorter. */
+#define HEADERS_MAX (ETH_HLEN + 40 + 8)
+#define BUFFER_SIZE (HEADERS_MAX + 65535)
+/* As the kernel's conntrack has it (nf_conntrack_udp_timeout). */
+#define ONE_WAY_MS 30000
+#define BOTH_WAYS_MS 120000
+#define TICK_US 5000000
+/* Ports to try for one of several loopback clients that have the same. */
+#define PORT_TRIES 64
+
+struct client {
+	struct client *next_by_client;
+	struct client *next_by_answer;
+	struct client *newer, *older;
+	struct socket *socket;
+	struct uplink_scope *scope;
+	struct uplink_address client; /* on the host */
+	struct uplink_address source; /* what it is in the pod */
+	struct uplink_address server;
+	union {
+		struct in_pktinfo four;
+		struct in6_pktinfo six;
+	} local; /* where it has sent to */
+	bool answered;
+	int64_t since_ms;
+	int64_t used_ms;
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+};
+
+struct socket {
+	struct uplink_watch watch;
+	struct uplink_work work;
+	struct uplink_datagrams *datagrams;
+	struct socket *next;
+	struct uplink_port port;
+	int fd;
+	bool six;
+	bool removed;
+};
+
+struct uplink_datagrams {
+	struct uplink_loop *loop;
+	struct uplink_scopes *scopes;
+	sd_event_source *timer;
+	void (*write)(void *opaque, const uint8_t *frame, size_t length);
+	void *opaque;
+	uint8_t mac[ETH_ALEN];
+	uint16_t ip_id;
+	struct socket *sockets;
+	struct client *by_client[HASH_SIZE];
+	struct client *by_answer[HASH_SIZE];
+	struct client *newest, *oldest; /* by their last use */
+	unsigned n_clients;
+	uint8_t *buffers; /* BATCH of BUFFER_SIZE */
+};
+
+static bool same(const struct uplink_address *a, const struct uplink_address *b)
+{
+	return a->port == b->port && !memcmp(&a->ip, &b->ip, sizeof(a->ip));
+}
+
+static size_t hash(const struct uplink_address *address, uint64_t seed)
+{
+	uint64_t words[2], h = seed * 0x9e3779b97f4a7c15ULL;
+
+	memcpy(words, &address->ip, sizeof(words));
+	h = (h ^ words[0]) * 0x9e3779b97f4a7c15ULL;
+	h = (h ^ words[1] ^ address->port) * 0x9e3779b97f4a7c15ULL;
+	return (h >> 32) % HASH_SIZE;
+}
+
+static struct client **client_bucket(struct uplink_datagrams *datagrams,
+	const struct socket *socket, const struct uplink_address *client)
+{
+	return &datagrams->by_client[hash(client, (uintptr_t)socket)];
+}
+
+static struct client **answer_bucket(struct uplink_datagrams *datagrams,
+	const struct uplink_address *source, const struct uplink_address *server)
+{
+	return &datagrams->by_answer[hash(source, server->port)];
+}
+
+static struct client *find_answer(struct uplink_datagrams *datagrams,
+	const struct uplink_address *source, const struct uplink_address *server)
+{
+	struct client *client = *answer_bucket(datagrams, source, server);
+
+	while (client && !(same(&client->source, source) && same(&client->server, server)))
+		client = client->next_by_answer;
+	return client;
+}
+
+/* ---- clients ---- */
+
+static void unlink_age(struct client *client)
+{
+	struct uplink_datagrams *datagrams = client->socket->datagrams;
+
+	if (client->newer)
+		client->newer->older = client->older;
+	else
+		datagrams->newest = client->older;
+	if (client->older)
+		client->older->newer = client->newer;
+	else
+		datagrams->oldest = client->newer;
+}
+
+static void link_age(struct client *client)
+{
+	struct uplink_datagrams *datagrams = client->socket->datagrams;
+
+	client->newer = NULL;
+	client->older = datagrams->newest;
+	if (client->older)
+		client->older->newer = client;
+	else
+		datagrams->oldest = client;
+	datagrams->newest = client;
+}
+
+static void use(struct client *client)
+{
+	client->used_ms = uplink_now_ms();
+	unlink_age(client);
+	link_age(client);
+}
+
+static void forget(struct client *client)
+{
+	struct uplink_datagrams *datagrams = client->socket->datagrams;
+	struct client **link = client_bucket(datagrams, client->socket, &client->client);
+
+	while (*link != client)
+		link = &(*link)->next_by_client;
+	*link = client->next_by_client;
+	link = answer_bucket(datagrams, &client->source, &client->server);
+	while (*link != client)
+		link = &(*link)->next_by_answer;
+	*link = client->next_by_answer;
+	unlink_age(client);
+	datagrams->n_clients--;
+	client->scope->counters.bytes_out += client->bytes_out;
+	client->scope->counters.bytes_in += client->bytes_in;
+	uplink_scope_unref(datagrams->scopes, client->scope);
+	free(client);
+}
+
+/* Clients on different loopback addresses of the host may have the same port. */
+static bool choose_port(struct uplink_datagrams *datagrams, struct client *client)
+{
+	for (int i = 0; i < PORT_TRIES; i++) {
+		if (!find_answer(datagrams, &client->source, &client->server))
+			return true;
+		client->source.port = htons((uint16_t)(1024 + random() % (65536 - 1024)));
+	}
+	return false;
+}
+
+static struct client *client_new(struct socket *socket, const struct uplink_address *address)
+{
+	struct uplink_datagrams *datagrams = socket->datagrams;
+	struct uplink_scope *scope = uplink_scopes_find(datagrams->scopes, socket->port.child);
+	struct client **bucket, *client;
+	struct in_addr four;
+
+	if (!scope)
+		return NULL;
+	if (datagrams->n_clients >= UPLINK_CLIENTS_MAX)
+		forget(datagrams->oldest);
+	client = calloc(1, sizeof(*client));
+	if (!client)
+		return NULL;
+	client->socket = socket;
+	client->client = *address;
+	client->server.port = htons(socket->port.port);
+	if (uplink_scope_server(scope, &address->ip, &client->server.ip)) {
+		client->source = uplink_scopes_client(datagrams->scopes,
+			!uplink_unmap4(&client->server.ip, &four), address);
+	}
+	if (client->source.port == 0 || !choose_port(datagrams, client)) {
+		free(client);
+		return NULL;
+	}
+	client->scope = uplink_scope_ref(scope);
+	client->since_ms = uplink_now_ms();
+	bucket = client_bucket(datagrams, socket, address);
+	client->next_by_client = *bucket;
+	*bucket = client;
+	bucket = answer_bucket(datagrams, &client->source, &client->server);
+	client->next_by_answer = *bucket;
+	*bucket = client;
+	link_age(client);
+	datagrams->n_clients++;
+	(void)sd_event_source_set_enabled(datagrams->timer, SD_EVENT_ON);
+	uplink_loop_timers_changed(datagrams->loop);
+	return client;
+}
+
+/* The server's address may have changed since: its child was started again. */
+static struct client *client_of(struct socket *socket, const struct uplink_address *address)
+{
+	struct client *client = *client_bucket(socket->datagrams, socket, address);
+	struct in6_addr server;
+
+	while (client && !(client->socket == socket && same(&client->client, address)))
+		client = client->next_by_client;
+	if (client && (!uplink_scope_server(client->scope, &address->ip, &server) ||
+			      memcmp(&server, &client->server.ip, sizeof(server)) != 0)) {
+		forget(client);
+		client = NULL;
+	}
+	return client ? client : client_new(socket, address);
+}
+
+static int on_timer(sd_event_source *source, uint64_t now_us, void *opaque)
+{
+	struct uplink_datagrams *datagrams = opaque;
+	int64_t now = uplink_now_ms();
+
+	for (struct client *client = datagrams->oldest, *newer; client; client = newer) {
+		newer = client->newer;
+		if (now - client->used_ms > (client->answered ? BOTH_WAYS_MS : ONE_WAY_MS))
+			forget(client);
+	}
+	/* A burst's memory is given back, and without clients the pod sleeps. */
+	if (!datagrams->oldest) {
+		free(take_ptr(datagrams->buffers));
+		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	}
+	return sd_event_source_set_time_relative(source, TICK_US);
+}
+
+/* ---- to the pod ---- */
+
+static uint8_t *put_ethernet(const struct uplink_datagrams *datagrams, uint8_t *place,
+	uint16_t type)
+{
+	static const uint8_t from[ETH_ALEN] = {0x52, 0x55, 0x0a, 0x00, 0x02, 0x02};
+	const uint16_t type_be = htons(type);
+
+	memcpy(place, datagrams->mac, ETH_ALEN);
+	memcpy(place + ETH_ALEN, from, ETH_ALEN);
+	memcpy(place + 2 * ETH_ALEN, &type_be, sizeof(type_be));
+	return place + ETH_HLEN;
+}
+
+static void put16(uint8_t *place, size_t value)
+{
+	place[0] = (uint8_t)(value >> 8);
+	place[1] = (uint8_t)value;
+}
+
+/* Puts the headers in front of the payload. Return: where the frame begins. */
+static uint8_t *put_headers(const struct client *client, uint8_t *payload, size_t length)
+{
+	struct uplink_datagrams *datagrams = client->socket->datagrams;
+	struct in_addr source, server;
+	bool four = uplink_unmap4(&client->server.ip, &server);
+	size_t header = four ? 20 : 40;
+	uint8_t *udp = payload - 8, *frame = udp - header - ETH_HLEN;
+	uint8_t *ip = put_ethernet(datagrams, frame, four ? ETHERTYPE_IP : ETHERTYPE_IPV6);
+
+	memset(ip, 0, header);
+	if (four) {
+		uplink_unmap4(&client->source.ip, &source);
+		ip[0] = 0x45;
+		put16(ip + 2, length + 28);
+		/* A bridge with a smaller MTU fragments. */
+		put16(ip + 4, datagrams->ip_id++);
+		ip[8] = 64;
+		ip[9] = IPPROTO_UDP;
+		memcpy(ip + 12, &source, sizeof(source));
+		memcpy(ip + 16, &server, sizeof(server));
+	} else {
+		ip[0] = 0x60;
+		put16(ip + 4, length + 8);
+		ip[6] = IPPROTO_UDP;
+		ip[7] = 64;
+		memcpy(ip + 8, &client->source.ip, 16);
+		memcpy(ip + 24, &client->server.ip, 16);
+	}
+	memcpy(udp, &client->source.port, 2);
+	memcpy(udp + 2, &client->server.port, 2);
+	put16(udp + 4, length + 8);
+	uplink_frame_checksum(frame, ETH_HLEN + header + 8 + length);
+	return frame;
+}
+
+static void note_local(struct client *client, struct msghdr *message)
+{
+	struct cmsghdr *part = CMSG_FIRSTHDR(message);
+
+	for (; part; part = CMSG_NXTHDR(message, part)) {
+		if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO)
+			memcpy(&client->local.four, CMSG_DATA(part), sizeof(client->local.four));
+		else if (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_PKTINFO)
+			memcpy(&client->local.six, CMSG_DATA(part), sizeof(client->local.six));
+	}
+	/* The way back is the routing table's business, but for addresses that say nothing to it. */
+	if (!client->socket->six)
+		client->local.four.ipi_ifindex = 0;
+	else if (!IN6_IS_ADDR_LINKLOCAL(&client->local.six.ipi6_addr))
+		client->local.six.ipi6_ifindex = 0;
+}
+
+static void deliver(struct socket *socket, struct msghdr *message, uint8_t *payload, size_t length)
+{
+	struct uplink_address address;
+	struct client *client;
+	uint8_t *frame;
+
+	/* Larger than an IP packet with these headers can be: nobody can have sent it. */
+	if ((message->msg_flags & MSG_TRUNC) || length > 65535 - 28 ||
+		!uplink_from_sockaddr(message->msg_name, &address))
+		return;
+	client = client_of(socket, &address);
+	if (!client)
+		return;
+	note_local(client, message);
+	use(client);
+	client->bytes_in += length;
+	frame = put_headers(client, payload, length);
+	socket->datagrams->write(
+		socket->datagrams->opaque, frame, (size_t)(payload - frame) + length);
+}
+
+static int receive_batch(struct socket *socket)
+{
+	struct uplink_datagrams *datagrams = socket->datagrams;
+	struct mmsghdr messages[BATCH] = {};
+	struct sockaddr_storage names[BATCH];
+	struct iovec iovs[BATCH];
+	char control[BATCH][CMSG_SPACE(sizeof(struct in6_pktinfo))] __attribute__((aligned(8)));
+	int n;
+
+	if (!datagrams->buffers)
+		datagrams->buffers = malloc((size_t)BATCH * BUFFER_SIZE);
+	if (!datagrams->buffers)
+		return 0;
+	for (size_t i = 0; i < BATCH; i++) {
+		iovs[i].iov_base = datagrams->buffers + i * BUFFER_SIZE + HEADERS_MAX;
+		iovs[i].iov_len = BUFFER_SIZE - HEADERS_MAX;
+		messages[i].msg_hdr = (struct msghdr){
+			.msg_name = &names[i],
+			.msg_namelen = sizeof(names[i]),
+			.msg_iov = &iovs[i],
+			.msg_iovlen = 1,
+			.msg_control = control[i],
+			.msg_controllen = sizeof(control[i]),
+		};
+	}
+	n = recvmmsg(socket->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+	/* An error of an answer that could not be delivered: there may be more. */
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return BATCH;
+	for (int i = 0; i < n; i++)
+		deliver(socket, &messages[i].msg_hdr, iovs[i].iov_base, messages[i].msg_len);
+	return n;
+}
+
+static void receive(struct socket *socket)
+{
+	for (int i = 0; i < TURN_BATCHES; i++)
+		if (receive_batch(socket) < BATCH)
+			return;
+	uplink_loop_defer(socket->datagrams->loop, &socket->work);
+}
+
+static void on_ready(struct uplink_watch *watch, uint32_t events)
+{
+	receive(container_of(watch, struct socket, watch));
+}
+
+static void on_turn(struct uplink_work *work)
+{
+	struct socket *socket = container_of(work, struct socket, work);
+
+	if (socket->removed)
+		free(socket);
+	else
+		receive(socket);
+}
+
+/* ---- from the pod ---- */
+
+bool uplink_datagrams_answer(struct uplink_datagrams *datagrams,
+	const struct uplink_packet *packet)
+{
+	char control[CMSG_SPACE(sizeof(struct in6_pktinfo))] __attribute__((aligned(8))) = {};
+	struct client *client;
+	struct sockaddr_storage name;
+	struct iovec iov;
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control};
+	size_t length = (size_t)packet->transport[4] << 8 | packet->transport[5];
+	struct cmsghdr *part;
+	bool six;
+
+	if (datagrams->n_clients == 0 || packet->fragment || length < 8 ||
+		length > packet->transport_length)
+		return false;
+	client = find_answer(datagrams, &packet->destination, &packet->source);
+	if (!client)
+		return false;
+	six = client->socket->six;
+	iov.iov_base = (uint8_t *)packet->transport + 8;
+	iov.iov_len = length - 8;
+	message.msg_name = &name;
+	message.msg_namelen = uplink_sockaddr(&client->client, &name);
+	message.msg_controllen = six ? CMSG_SPACE(sizeof(struct in6_pktinfo)) :
+				       CMSG_SPACE(sizeof(struct in_pktinfo));
+	part = CMSG_FIRSTHDR(&message);
+	part->cmsg_level = six ? IPPROTO_IPV6 : IPPROTO_IP;
+	part->cmsg_type = six ? IPV6_PKTINFO : IP_PKTINFO;
+	part->cmsg_len = six ? CMSG_LEN(sizeof(struct in6_pktinfo)) :
+			       CMSG_LEN(sizeof(struct in_pktinfo));
+	/* Both are where the union begins. */
+	memcpy(CMSG_DATA(part), &client->local,
+		six ? sizeof(client->local.six) : sizeof(client->local.four));
+	use(client);
+	client->answered = true;
+	client->bytes_out += iov.iov_len;
+	(void)sendmsg(client->socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return true;
+}
+
+/* ---- ports ---- */
+
+static void socket_remove(struct uplink_datagrams *datagrams, struct socket *socket)
+{
+	for (struct client *client = datagrams->newest, *older; client; client = older) {
+		older = client->older;
+		if (client->socket == socket)
+			forget(client);
+	}
+	uplink_loop_remove(datagrams->loop, socket->fd, &socket->watch);
+	close(take_fd(&socket->fd));
+	socket->removed = true;
+	uplink_loop_defer(datagrams->loop, &socket->work);
+}
+
+void uplink_datagrams_remove(struct uplink_datagrams *datagrams, uint32_t id)
+{
+	struct socket **link = &datagrams->sockets;
+
+	while (*link) {
+		struct socket *socket = *link;
+
+		if (socket->port.id != id) {
+			link = &socket->next;
+			continue;
+		}
+		*link = socket->next;
+		socket_remove(datagrams, socket);
+	}
+}
+
+/* The newest socket is the first of the list. */
+void uplink_datagrams_fds(const struct uplink_datagrams *datagrams, uint32_t id, int ret[2])
+{
+	for (const struct socket *socket = datagrams->sockets; socket; socket = socket->next) {
+		if (socket->port.id != id)
+			continue;
+		ret[1] = ret[0];
+		ret[0] = socket->fd;
+	}
+}
+
+static int add_socket(struct uplink_datagrams *datagrams, const struct uplink_port *port, int fd)
+{
+	struct socket *socket = calloc(1, sizeof(*socket));
+	socklen_t size = sizeof(int);
+	int domain = AF_INET, r;
+
+	if (!socket)
+		return -ENOMEM;
+	(void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+	socket->datagrams = datagrams;
+	socket->port = *port;
+	socket->fd = fd;
+	socket->six = domain == AF_INET6;
+	socket->watch.ready = on_ready;
+	socket->work.run = on_turn;
+	r = uplink_loop_add(datagrams->loop, fd, EPOLLIN | EPOLLET, &socket->watch);
+	if (r < 0) {
+		free(socket);
+		return r;
+	}
+	socket->next = datagrams->sockets;
+	datagrams->sockets = socket;
+	return 0;
+}
+
+int uplink_datagrams_add(struct uplink_datagrams *datagrams, const struct uplink_port *port,
+	const int *fds, struct err *err)
+{
+	for (int i = 0; i < port->n_fds; i++) {
+		int r = add_socket(datagrams, port, fds[i]);
+
+		if (r < 0)
+			return err_set(err, r, "watching a published port: %s", strerror(-r));
+	}
+	return 0;
+}
+
+void uplink_datagrams_set_mac(struct uplink_datagrams *datagrams, const uint8_t mac[6])
+{
+	memcpy(datagrams->mac, mac, sizeof(datagrams->mac));
+}
+
+void uplink_datagrams_report(const struct uplink_datagrams *datagrams,
+	void (*each)(void *opaque, const struct uplink_flow_info *info), void *opaque)
+{
+	int64_t now = uplink_now_ms();
+
+	for (const struct client *client = datagrams->newest; client; client = client->older) {
+		const struct uplink_flow_info info = {
+			.source = client->client.ip,
+			.destination = client->server.ip,
+			.source_port = ntohs(client->client.port),
+			.destination_port = ntohs(client->server.port),
+			.protocol = IPPROTO_UDP,
+			.inbound = 1,
+			.path = UPLINK_PATH_UDP,
+			.state = UPLINK_FLOW_OPEN,
+			.child = client->scope->id,
+			.bytes_out = client->bytes_out,
+			.bytes_in = client->bytes_in,
+			.age_ms = (uint64_t)(now - client->since_ms),
+		};
+
+		each(opaque, &info);
+	}
+}
+
+int uplink_datagrams_new(sd_event *event, struct uplink_loop *loop, struct uplink_scopes *scopes,
+	void (*write)(void *opaque, const uint8_t *frame, size_t length), void *opaque,
+	struct uplink_datagrams **ret, struct err *err)
+{
+	struct uplink_datagrams *datagrams = calloc(1, sizeof(*datagrams));
+	int r;
+
+	if (!datagrams)
+		return err_oom(err);
+	datagrams->loop = loop;
+	datagrams->scopes = scopes;
+	datagrams->write = write;
+	datagrams->opaque = opaque;
+	r = sd_event_add_time_relative(event, &datagrams->timer, CLOCK_MONOTONIC, TICK_US, TICK_US,
+		on_timer, datagrams);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(datagrams->timer, SD_EVENT_OFF);
+	if (r < 0) {
+		free(datagrams);
+		return err_set(err, r, "cannot make a timer: %s", strerror(-r));
+	}
+	*ret = datagrams;
+	return 0;
+}
+
+void uplink_datagrams_free(struct uplink_datagrams *datagrams)
+{
+	if (!datagrams)
+		return;
+	while (datagrams->newest)
+		forget(datagrams->newest);
+	while (datagrams->sockets) {
+		struct socket *socket = datagrams->sockets;
+
+		datagrams->sockets = socket->next;
+		uplink_loop_remove(datagrams->loop, socket->fd, &socket->watch);
+		close(socket->fd);
+		free(socket);
+	}
+	sd_event_source_disable_unref(datagrams->timer);
+	free(datagrams->buffers);
+	free(datagrams);
+}

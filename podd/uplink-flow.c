@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The table of connections: see uplink-flow.h. It owns the flows, and the pipes of all pairs. */
+
+#include "uplink-flow.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define HASH_SIZE 4096
+/* Pairs of which one side does not read, at once. */
+#define PIPES_MAX 1024
+/* fds that are not connections': see UPLINK_SOCKETS_MAX for libslirp's. */
+#define RESERVED_FDS 1024
+#define TICK_US 1000000
+#define TICK_ACCURACY_US 500000
+
+struct uplink_flows {
+	struct uplink_loop *loop;
+	struct uplink_scopes *scopes;
+	struct uplink_splice *splice;
+	sd_event_source *timer;
+	void (*tick)(void *opaque);
+	void *opaque;
+	struct uplink_flow *first;
+	struct uplink_flow *hash[HASH_SIZE];
+	unsigned n;
+	unsigned max;
+};
+
+/* Two sockets for each, and the pipes. */
+static unsigned most_flows(unsigned pipes)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < 4 * RESERVED_FDS)
+		return RESERVED_FDS / 4;
+	if (limit.rlim_cur >= 2 * UPLINK_FLOWS_MAX + 2 * pipes + RESERVED_FDS)
+		return UPLINK_FLOWS_MAX;
+	return (unsigned)(limit.rlim_cur - RESERVED_FDS) / 2;
+}
+
+static int on_timer(sd_event_source *source, uint64_t now_us, void *opaque)
+{
+	struct uplink_flows *flows = opaque;
+	int64_t now = uplink_now_ms();
+
+	for (struct uplink_flow *flow = flows->first; flow; flow = flow->next)
+		if (flow->state != FLOW_OPEN && flow->deadline_ms > 0 && flow->deadline_ms <= now)
+			uplink_flow_cut(flow);
+	flows->tick(flows->opaque);
+	uplink_splice_trim(flows->splice);
+	/* Without flows the pod sleeps. */
+	if (!flows->first)
+		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	return sd_event_source_set_time_relative(source, TICK_US);
+}
+
+static void start_timer(struct uplink_flows *flows)
+{
+	int enabled;
+
+	if (sd_event_source_get_enabled(flows->timer, &enabled) < 0 || enabled != SD_EVENT_OFF)
+		return;
+	(void)sd_event_source_set_time_relative(flows->timer, TICK_US);
+	(void)sd_event_source_set_enabled(flows->timer, SD_EVENT_ON);
+	uplink_loop_timers_changed(flows->loop);
+}
+
+int uplink_flows_new(sd_event *event, struct uplink_loop *loop, struct uplink_scopes *scopes,
+	void (*tick)(void *opaque), void *opaque, struct uplink_flows **ret, struct err *err)
+{
+	autoptr(uplink_flows) flows = calloc(1, sizeof(*flows));
+	int r;
+
+	if (!flows)
+		return err_oom(err);
+	flows->loop = loop;
+	flows->scopes = scopes;
+	flows->max = most_flows(PIPES_MAX);
+	r = uplink_splice_new(loop, PIPES_MAX, &flows->splice, err);
+	if (r < 0)
+		return r;
+	flows->tick = tick;
+	flows->opaque = opaque;
+	r = sd_event_add_time_relative(event, &flows->timer, CLOCK_MONOTONIC, TICK_US,
+		TICK_ACCURACY_US, on_timer, flows);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(flows->timer, SD_EVENT_OFF);
+	if (r < 0)
+		return err_set(err, r, "cannot make a timer: %s", strerror(-r));
+	*ret = take_ptr(flows);
+	return 0;
+}
+
+void uplink_flows_free(struct uplink_flows *flows)
+{
+	if (!flows)
+		return;
+	while (flows->first) {
+		struct uplink_flow *flow = flows->first;
+
+		flows->first = flow->next;
+		free(flow);
+	}
+	sd_event_source_disable_unref(flows->timer);
+	uplink_splice_free(flows->splice);
+	free(flows);
+}
+
+static size_t hash(const struct uplink_address *source, const struct uplink_address *destination)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+	uint64_t words[5];
+
+	memcpy(&words[0], &source->ip, 16);
+	memcpy(&words[2], &destination->ip, 16);
+	words[4] = (uint64_t)source->port << 16 | destination->port;
+	for (size_t i = 0; i < 5; i++)
+		h = (h ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+	return (h ^ h >> 32) % HASH_SIZE;
+}
+
+static bool address_equal(const struct uplink_address *a, const struct uplink_address *b)
+{
+	return a->port == b->port && !memcmp(&a->ip, &b->ip, sizeof(a->ip));
+}
+
+struct uplink_flow *uplink_flow_find(const struct uplink_flows *flows,
+	const struct uplink_address *source, const struct uplink_address *destination)
+{
+	struct uplink_flow *flow = flows->hash[hash(source, destination)];
+
+	while (flow && !(address_equal(&flow->source, source) &&
+			       address_equal(&flow->destination, destination)))
+		flow = flow->hash_next;
+	return flow;
+}
+
+void uplink_flow_hash(struct uplink_flow *flow)
+{
+	struct uplink_flow **place = &flow->flows->hash[hash(&flow->source, &flow->destination)];
+
+	flow->hash_next = *place;
+	*place = flow;
+	flow->hashed = true;
+}
+
+static void unhash(struct uplink_flow *flow)
+{
+	struct uplink_flow **link;
+
+	if (!flow->hashed)
+		return;
+	link = &flow->flows->hash[hash(&flow->source, &flow->destination)];
+	while (*link != flow)
+		link = &(*link)->hash_next;
+	*link = flow->hash_next;
+	flow->hashed = false;
+}
+
+struct uplink_flow *uplink_flow_new(struct uplink_flows *flows, struct uplink_scope *scope,
+	bool inbound, const struct uplink_address *source, const struct uplink_address *destination)
+{
+	struct uplink_flow *flow = NULL;
+
+	if (flows->n < flows->max &&
+		(scope->id == 0 || scope->counters.flows < UPLINK_CHILD_FLOWS_MAX))
+		flow = calloc(1, sizeof(*flow));
+	if (!flow) {
+		scope->counters.over_quota++;
+		return NULL;
+	}
+	flow->flows = flows;
+	flow->scope = uplink_scope_ref(scope);
+	flow->fd = flow->inner = -1;
+	flow->inbound = inbound;
+	flow->source = *source;
+	flow->destination = *destination;
+	flow->since_ms = uplink_now_ms();
+	flow->next = flows->first;
+	if (flow->next)
+		flow->next->previous = flow;
+	flows->first = flow;
+	flows->n++;
+	scope->counters.flows++;
+	scope->counters.flows_total++;
+	start_timer(flows);
+	return flow;
+}
+
+/* The sockets are closed, and no event names it. */
+static void flow_free(struct uplink_flow *flow)
+{
+	struct uplink_flows *flows = flow->flows;
+
+	flow->scope->counters.bytes_out += flow->pair.ends[SPLICE_POD].bytes;
+	flow->scope->counters.bytes_in += flow->pair.ends[SPLICE_HOST].bytes;
+	flow->scope->counters.flows--;
+	uplink_scope_unref(flows->scopes, flow->scope);
+	if (flow->next)
+		flow->next->previous = flow->previous;
+	if (flow->previous)
+		flow->previous->next = flow->next;
+	else
+		flows->first = flow->next;
+	flows->n--;
+	free(flow);
+}
+
+static void on_done(struct splice_pair *pair)
+{
+	flow_free(container_of(pair, struct uplink_flow, pair));
+}
+
+static void on_buried(struct uplink_work *work)
+{
+	flow_free(container_of(work, struct uplink_flow, pair.work));
+}
+
+void uplink_flow_cut(struct uplink_flow *flow)
+{
+	if (flow->state == FLOW_OPEN) {
+		uplink_splice_cut(&flow->pair);
+		return;
+	}
+	if (flow->gone)
+		return;
+	flow->gone = true;
+	unhash(flow);
+	/* The watch is of one of the two; the other's removal finds nothing. */
+	if (flow->inner >= 0) {
+		uplink_loop_remove(flow->flows->loop, flow->inner, &flow->watch);
+		close(take_fd(&flow->inner));
+	}
+	if (flow->fd >= 0) {
+		uplink_loop_remove(flow->flows->loop, flow->fd, &flow->watch);
+		splice_reset(take_fd(&flow->fd));
+	}
+	flow->pair.work.run = on_buried;
+	uplink_loop_defer(flow->flows->loop, &flow->pair.work);
+}
+
+void uplink_flow_open(struct uplink_flow *flow, int inner)
+{
+	unhash(flow);
+	if (uplink_splice_join(flow->flows->splice, &flow->pair, inner, flow->fd, on_done) < 0) {
+		splice_reset(inner);
+		uplink_flow_cut(flow);
+		return;
+	}
+	flow->fd = flow->inner = -1;
+	flow->state = FLOW_OPEN;
+}
+
+struct uplink_flow *uplink_flows_first(const struct uplink_flows *flows)
+{
+	return flows->first;
+}
+
+unsigned uplink_flows_count(const struct uplink_flows *flows)
+{
+	return flows->n;
+}
+
+unsigned uplink_flows_max(const struct uplink_flows *flows)
+{
+	return flows->max;
+}
+
+void uplink_flows_apply_rules(struct uplink_flows *flows)
+{
+	/* Cutting defers the freeing: the list stays as it is. */
+	for (struct uplink_flow *flow = flows->first; flow; flow = flow->next) {
+		const struct uplink_packet packet = {
+			.source = flow->source,
+			.destination = flow->destination,
+			.protocol = IPPROTO_TCP,
+		};
+
+		if (!flow->inbound && !uplink_scopes_allow(flows->scopes, flow->scope, &packet, true))
+			uplink_flow_cut(flow);
+	}
+}

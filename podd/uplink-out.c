@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * TCP from the pod to the outside. Rules in the pod's netns (outer-rules.c) put the first SYN of
+ * each connection that leaves by the tap into a queue. It waits there until the outside has
+ * answered a connection of ours to the same place:
+ *
+ *   SYN comes ──connect(2)──▶ CONNECTING ──connected──▶ RELEASED ──accept(2)──▶ OPEN
+ *       │                         │                        │
+ *       │                         │ refused, no route ...  │ nobody there any more
+ *       ▼                         ▼                        ▼
+ *   dropped: quota            the SYN is answered      the outside is reset
+ *   answered: egress rules    accordingly
+ *
+ * RELEASED: the SYN goes on to our listening socket in the pod, and only now the program's
+ * connect(2) returns. So it sees what it would see without a pod: a refusal as a refusal, a
+ * time-out when its own time is up. A SYN that is sent again while the first one waits is dropped;
+ * one that is sent again after that goes the way of the first.
+ *
+ * The listening socket is found by whoever in the pod looks for it. A connection to it that no
+ * SYN was released for is closed.
+ */
+
+#include "uplink-out.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter_ipv4.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "uplink-queue.h"
+
+/* linux/netfilter_ipv6/ip6_tables.h, which does not go with netinet/in.h. */
+#ifndef IP6T_SO_ORIGINAL_DST
+#define IP6T_SO_ORIGINAL_DST 80
+#endif
+
+/* The pod's own kernel needs no time for its part of the handshake, but its scheduler may. */
+#define RELEASED_MS 30000
+/* Connections before others have their turn. */
+#define ACCEPT_BATCH 64
+
+struct listener {
+	struct uplink_watch watch;
+	struct uplink_work work;
+	struct uplink_out *out;
+	int fd;
+	int level; /* where the address before the redirection is asked for */
+	int option;
+};
+
+struct uplink_out {
+	struct uplink_loop *loop;
+	struct uplink_flows *flows;
+	struct uplink_scopes *scopes;
+	struct uplink_config config;
+	struct uplink_queue *queue;
+	struct listener listeners[2];
+	struct uplink_address nameservers[2]; /* IPv4, IPv6; port 0: none */
+};
+
+/* ---- where to ---- */
+
+enum target { TARGET_FORBIDDEN, TARGET_OUTSIDE };
+
+static bool same(const struct in6_addr *a, const struct in6_addr *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+static bool is_address(const struct in6_addr *address, struct in_addr four,
+	const struct in6_addr *six)
+{
+	struct in6_addr mapped = uplink_map4(four);
+
+	return same(address, &mapped) || same(address, six);
+}
+
+/* The pod's names for the host and its nameserver become what they stand for. */
+static enum target find_target(const struct uplink_out *out, const struct uplink_packet *packet,
+	struct uplink_address *ret)
+{
+	const struct uplink_config *config = &out->config;
+	const struct in_addr loopback4 = {htonl(INADDR_LOOPBACK)};
+	int six = packet->family == AF_INET6;
+
+	*ret = packet->destination;
+	if (is_address(&ret->ip, config->dns4, &config->dns6) && ret->port == htons(53)) {
+		const struct uplink_address *server = &out->nameservers[six];
+
+		if (server->port == 0)
+			server = &out->nameservers[!six];
+		*ret = *server;
+		return server->port == 0 ? TARGET_FORBIDDEN : TARGET_OUTSIDE;
+	}
+	if (is_address(&ret->ip, config->gateway4, &config->gateway6)) {
+		ret->ip = six ? in6addr_loopback : uplink_map4(loopback4);
+		return config->host_loopback ? TARGET_OUTSIDE : TARGET_FORBIDDEN;
+	}
+	return uplink_is_loopback(packet->family, &ret->ip) ? TARGET_FORBIDDEN : TARGET_OUTSIDE;
+}
+
+void uplink_out_set_nameservers(struct uplink_out *out, const char *resolv, size_t length)
+{
+	const char *end = resolv + length;
+
+	memset(out->nameservers, 0, sizeof(out->nameservers));
+	while (resolv < end) {
+		const char *next = memchr(resolv, '\n', (size_t)(end - resolv));
+		char line[128] = "", text[INET6_ADDRSTRLEN];
+		struct in6_addr address;
+		struct in_addr four;
+		size_t n = (size_t)((next ? next : end) - resolv);
+
+		memcpy(line, resolv, n < sizeof(line) ? n : sizeof(line) - 1);
+		resolv = next ? next + 1 : end;
+		if (sscanf(line, "nameserver %45s", text) != 1)
+			continue;
+		if (inet_pton(AF_INET, text, &four) == 1)
+			address = uplink_map4(four);
+		else if (inet_pton(AF_INET6, text, &address) != 1)
+			continue;
+		n = strchr(text, ':') != NULL;
+		if (out->nameservers[n].port == 0)
+			out->nameservers[n] = (struct uplink_address){address, htons(53)};
+	}
+}
+
+/* ---- to the outside ---- */
+
+static enum queue_verdict verdict_of(int error)
+{
+	switch (error) {
+	case ENETUNREACH:
+	case EINVAL: /* a route of type blackhole */
+		return QUEUE_NO_ROUTE;
+	case EHOSTUNREACH:
+	case EHOSTDOWN:
+		return QUEUE_NO_HOST;
+	case EACCES:
+	case EPERM:
+		return QUEUE_PROHIBITED;
+	case ETIMEDOUT: /* the program has its own time-out */
+	case EADDRNOTAVAIL:
+	case EAGAIN:
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		return QUEUE_DROP;
+	default:
+		return QUEUE_RESET;
+	}
+}
+
+static void fail(struct uplink_out *out, struct uplink_flow *flow, int error)
+{
+	enum queue_verdict verdict = verdict_of(error);
+
+	flow->scope->counters.failed++;
+	(void)uplink_queue_decide(out->queue, flow->packet, verdict);
+	uplink_flow_cut(flow);
+}
+
+static void release(struct uplink_out *out, struct uplink_flow *flow)
+{
+	flow->state = FLOW_RELEASED;
+	flow->deadline_ms = uplink_now_ms() + RELEASED_MS;
+	if (uplink_queue_decide(out->queue, flow->packet, QUEUE_TAKE) < 0)
+		uplink_flow_cut(flow);
+}
+
+static void on_connected(struct uplink_watch *watch, uint32_t events)
+{
+	struct uplink_flow *flow = container_of(watch, struct uplink_flow, watch);
+	struct uplink_out *out = flow->owner;
+	socklen_t size = sizeof(int);
+	int error = 0;
+
+	if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+		return;
+	uplink_loop_remove(out->loop, flow->fd, watch);
+	if (getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+		error = errno;
+	if (error != 0)
+		fail(out, flow, error);
+	else
+		release(out, flow);
+}
+
+/* On a loopback the answer is there when connect(2) returns, but only a second call tells.
+ * Return: 0, -EINPROGRESS, -errno. */
+static int begin_connect(int fd, const struct uplink_address *target)
+{
+	struct sockaddr_storage address;
+	socklen_t length = uplink_sockaddr(target, &address);
+
+	for (int i = 0; i < 2; i++) {
+		if (connect(fd, (struct sockaddr *)&address, length) == 0 || errno == EISCONN)
+			return 0;
+		if (errno != EINPROGRESS)
+			return errno == EALREADY ? -EINPROGRESS : -errno;
+	}
+	return -EINPROGRESS;
+}
+
+static int open_socket(const struct uplink_address *target, int *ret_fd)
+{
+	struct in_addr four;
+	int family = uplink_unmap4(&target->ip, &four) ? AF_INET : AF_INET6;
+	autoclose int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const int one = 1;
+
+	if (fd < 0)
+		return -errno;
+	/* Segments go on as they come: the sender has had its own Nagle. A peer that is gone for
+	 * ever must not keep a connection that the pod's side does not use. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+static void start(struct uplink_out *out, struct uplink_flow *flow,
+	const struct uplink_address *target)
+{
+	int r = open_socket(target, &flow->fd);
+
+	if (r == 0)
+		r = begin_connect(flow->fd, target);
+	if (r == 0) {
+		release(out, flow);
+		return;
+	}
+	if (r == -EINPROGRESS) {
+		flow->watch.ready = on_connected;
+		r = uplink_loop_add(out->loop, flow->fd, EPOLLOUT | EPOLLET, &flow->watch);
+	}
+	if (r < 0)
+		fail(out, flow, -r);
+}
+
+static bool is_first_syn(const struct uplink_packet *packet)
+{
+	return packet->protocol == IPPROTO_TCP && !packet->fragment &&
+	       (packet->tcp_flags & (TH_SYN | TH_ACK | TH_RST | TH_FIN)) == TH_SYN &&
+	       packet->destination.port != 0 && !uplink_is_group(&packet->destination.ip);
+}
+
+/* A connection of the same addresses is under way already. */
+static enum queue_verdict verdict_for_repeated(const struct uplink_flow *flow)
+{
+	return flow->state == FLOW_RELEASED ? QUEUE_TAKE : QUEUE_DROP;
+}
+
+static void on_syn(void *opaque, uint32_t id, const struct uplink_packet *packet)
+{
+	struct uplink_out *out = opaque;
+	struct uplink_address target;
+	struct uplink_scope *scope;
+	struct uplink_flow *flow;
+
+	if (!is_first_syn(packet)) {
+		(void)uplink_queue_decide(out->queue, id, QUEUE_PASS);
+		return;
+	}
+	flow = uplink_flow_find(out->flows, &packet->source, &packet->destination);
+	if (flow) {
+		(void)uplink_queue_decide(out->queue, id, verdict_for_repeated(flow));
+		return;
+	}
+	scope = uplink_scopes_of(out->scopes, &packet->source.ip);
+	if (!uplink_scopes_allow(out->scopes, scope, packet, false)) {
+		(void)uplink_queue_decide(out->queue, id, QUEUE_PROHIBITED);
+		return;
+	}
+	if (find_target(out, packet, &target) == TARGET_FORBIDDEN) {
+		(void)uplink_queue_decide(out->queue, id, QUEUE_NO_ROUTE);
+		return;
+	}
+	flow = uplink_flow_new(out->flows, scope, false, &packet->source, &packet->destination);
+	if (!flow) {
+		(void)uplink_queue_decide(out->queue, id, QUEUE_DROP);
+		return;
+	}
+	flow->owner = out;
+	flow->packet = id;
+	uplink_flow_hash(flow);
+	start(out, flow, &target);
+}
+
+/* ---- from the pod ---- */
+
+static int accept_one(struct listener *listener)
+{
+	struct sockaddr_storage peer, original = {};
+	socklen_t peer_size = sizeof(peer), original_size = sizeof(original);
+	struct uplink_address source, destination;
+	struct uplink_flow *flow = NULL;
+	const int one = 1;
+	autoclose int fd = accept4(listener->fd, (struct sockaddr *)&peer, &peer_size,
+		SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ECONNABORTED || errno == EINTR ? 0 : -errno;
+	if (getsockopt(fd, listener->level, listener->option, &original, &original_size) == 0 &&
+		uplink_from_sockaddr(&peer, &source) &&
+		uplink_from_sockaddr(&original, &destination))
+		flow = uplink_flow_find(listener->out->flows, &source, &destination);
+	if (!flow || flow->state != FLOW_RELEASED) {
+		splice_reset(take_fd(&fd));
+		return 0;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	uplink_flow_open(flow, take_fd(&fd));
+	return 0;
+}
+
+static void accept_some(struct listener *listener)
+{
+	for (int i = 0; i < ACCEPT_BATCH; i++)
+		if (accept_one(listener) < 0)
+			return;
+	uplink_loop_defer(listener->out->loop, &listener->work);
+}
+
+static void on_listener(struct uplink_watch *watch, uint32_t events)
+{
+	accept_some(container_of(watch, struct listener, watch));
+}
+
+static void on_turn(struct uplink_work *work)
+{
+	accept_some(container_of(work, struct listener, work));
+}
+
+/* A listening socket that could not be accepted from has no new edge. */
+void uplink_out_resume(struct uplink_out *out)
+{
+	for (int i = 0; i < 2; i++)
+		if (out->listeners[i].fd >= 0)
+			accept_some(&out->listeners[i]);
+}
+
+static int listen_on(struct uplink_out *out, struct listener *listener, int fd)
+{
+	int r;
+
+	listener->out = out;
+	listener->watch.ready = on_listener;
+	listener->work.run = on_turn;
+	if (fd < 0)
+		return 0;
+	r = uplink_loop_add(out->loop, fd, EPOLLIN | EPOLLET, &listener->watch);
+	if (r == 0)
+		listener->fd = fd;
+	return r;
+}
+
+int uplink_out_new(struct uplink_loop *loop, struct uplink_flows *flows,
+	struct uplink_scopes *scopes, const struct uplink_config *config, int queue, int listen4,
+	int listen6, struct uplink_out **ret, struct err *err)
+{
+	autoptr(uplink_out) out = calloc(1, sizeof(*out));
+	int r;
+
+	if (!out)
+		return err_oom(err);
+	out->loop = loop;
+	out->flows = flows;
+	out->scopes = scopes;
+	out->config = *config;
+	out->listeners[0] = (struct listener){.fd = -1, .level = SOL_IP, .option = SO_ORIGINAL_DST};
+	out->listeners[1] = (struct listener){
+		.fd = -1, .level = SOL_IPV6, .option = IP6T_SO_ORIGINAL_DST};
+	r = listen_on(out, &out->listeners[0], listen4);
+	if (r == 0)
+		r = listen_on(out, &out->listeners[1], listen6);
+	if (r < 0)
+		err_set(err, r, "watching the listening sockets: %s", strerror(-r));
+	else
+		r = uplink_queue_new(loop, queue, on_syn, out, &out->queue, err);
+	if (r < 0) {
+		/* Theirs whose they were. */
+		out->listeners[0].fd = out->listeners[1].fd = -1;
+		return r;
+	}
+	*ret = take_ptr(out);
+	return 0;
+}
+
+void uplink_out_free(struct uplink_out *out)
+{
+	if (!out)
+		return;
+	uplink_queue_free(out->queue);
+	for (int i = 0; i < 2; i++) {
+		if (out->listeners[i].fd < 0)
+			continue;
+		uplink_loop_remove(out->loop, out->listeners[i].fd, &out->listeners[i].watch);
+		close(out->listeners[i].fd);
+	}
+	free(out);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Joins two connected TCP sockets in the kernel, by splice(2) through a pipe: no byte passes user
+ * space. See the top of uplink-splice.c for the states.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cleanup.h"
+#include "err.h"
+#include "uplink-loop.h"
+
+/* The pipes of all pairs, and the loop that they live in. */
+struct uplink_splice;
+
+enum { SPLICE_POD, SPLICE_HOST };
+
+struct splice_pipe;
+
+/* An end of a pair, and the way that its data takes to the other one. */
+struct splice_end {
+	struct uplink_watch watch;
+	int fd;
+	bool readable;  /* as far as is known */
+	bool writable;
+	bool finishing; /* its FIN is there, or soon: read until the end */
+	bool urgent;    /* there is urgent data in its stream */
+	bool drained;   /* nothing will come any more */
+	bool finished;  /* what came was passed on, and so was the end */
+	bool dead;      /* reset, or failed */
+	struct splice_pipe *pipe; /* NULL while nothing waits */
+	uint32_t held;            /* bytes in it */
+	uint64_t bytes;           /* passed on in all */
+};
+
+/* Part of whoever has the pair; ends[].bytes may be read at any time. */
+struct splice_pair {
+	struct uplink_splice *splice;
+	struct splice_end ends[2];
+	struct uplink_work work;
+	struct splice_pair *next_waiting; /* for a pipe */
+	bool waiting;
+	bool closed;
+	/* Called once, at the start of a turn, when both sockets are closed and nothing names the
+	 * pair any more. */
+	void (*done)(struct splice_pair *pair);
+};
+
+struct splice_counters {
+	unsigned pipes;
+	uint64_t bytes[2]; /* that came from the pod, from the host */
+};
+
+/* @pipes_max bounds the pairs whose data can wait at once, for somebody who does not read. */
+int uplink_splice_new(struct uplink_loop *loop, unsigned pipes_max, struct uplink_splice **ret,
+	struct err *err);
+void uplink_splice_free(struct uplink_splice *splice);
+CLEANUP_DEFINE(uplink_splice, uplink_splice_free)
+
+/* Takes over both sockets (connected, non-blocking) on success. @pair is all zero. Return: 0 or
+ * -errno. */
+int uplink_splice_join(struct uplink_splice *splice, struct splice_pair *pair, int pod, int host,
+	void (*done)(struct splice_pair *pair));
+/* Resets both connections. */
+void uplink_splice_cut(struct splice_pair *pair);
+
+/* Closes a connection so that its peer is told of a failure, not of an end. */
+void splice_reset(int fd);
+
+/* Gives back the pipes that nobody uses. */
+void uplink_splice_trim(struct uplink_splice *splice);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The table of what goes by libslirp: see uplink-track.h. Full, it forgets what was silent longest;
+ * nothing depends on it. */
+
+#include "uplink-track.h"
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_SIZE 1024
+/* Then it is not shown any more: libslirp's own time-outs are 60 s for UDP (SO_EXPIRE: four
+ * minutes) and two hours for TCP. */
+#define SILENT_MS (4 * 60 * 1000)
+#define SILENT_TCP_MS (2 * 60 * 60 * 1000)
+
+struct track {
+	struct track *next;
+	struct track *newer, *older;
+	struct uplink_address source, destination;
+	uint8_t protocol;
+	bool ended;
+	uint32_t child;
+	uint64_t bytes_out, bytes_in;
+	int64_t since_ms, used_ms;
+};
+
+struct uplink_tracker {
+	struct track *buckets[HASH_SIZE];
+	struct track *newest, *oldest;
+	unsigned n;
+};
+
+int uplink_tracker_new(struct uplink_tracker **ret, struct err *err)
+{
+	*ret = calloc(1, sizeof(**ret));
+	return *ret ? 0 : err_oom(err);
+}
+
+static struct track **bucket(struct uplink_tracker *tracker, uint8_t protocol,
+	const struct uplink_address *source, const struct uplink_address *destination)
+{
+	uint64_t words[4], h = protocol;
+
+	memcpy(words, &source->ip, 16);
+	memcpy(words + 2, &destination->ip, 16);
+	for (int i = 0; i < 4; i++)
+		h = (h ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+	h = (h ^ (uint64_t)source->port << 16 ^ destination->port) * 0x9e3779b97f4a7c15ULL;
+	return &tracker->buckets[(h >> 32) % HASH_SIZE];
+}
+
+static bool same(const struct uplink_address *a, const struct uplink_address *b)
+{
+	return a->port == b->port && !memcmp(&a->ip, &b->ip, sizeof(a->ip));
+}
+
+static void unlink_age(struct uplink_tracker *tracker, struct track *track)
+{
+	if (track->newer)
+		track->newer->older = track->older;
+	else
+		tracker->newest = track->older;
+	if (track->older)
+		track->older->newer = track->newer;
+	else
+		tracker->oldest = track->newer;
+}
+
+static void link_age(struct uplink_tracker *tracker, struct track *track)
+{
+	track->newer = NULL;
+	track->older = tracker->newest;
+	if (track->older)
+		track->older->newer = track;
+	else
+		tracker->oldest = track;
+	tracker->newest = track;
+}
+
+static void forget(struct uplink_tracker *tracker, struct track *track)
+{
+	struct track **link =
+		bucket(tracker, track->protocol, &track->source, &track->destination);
+
+	while (*link != track)
+		link = &(*link)->next;
+	*link = track->next;
+	unlink_age(tracker, track);
+	tracker->n--;
+	free(track);
+}
+
+void uplink_tracker_free(struct uplink_tracker *tracker)
+{
+	if (!tracker)
+		return;
+	while (tracker->newest)
+		forget(tracker, tracker->newest);
+	free(tracker);
+}
+
+static struct track *track_new(struct uplink_tracker *tracker, struct track **place,
+	const struct uplink_packet *packet, uint32_t child)
+{
+	struct track *track;
+
+	track = calloc(1, sizeof(*track));
+	if (!track)
+		return NULL;
+	track->source = packet->source;
+	track->destination = packet->destination;
+	track->protocol = packet->protocol;
+	track->child = child;
+	track->since_ms = uplink_now_ms();
+	track->next = *place;
+	*place = track;
+	link_age(tracker, track);
+	if (++tracker->n > UPLINK_TRACKS_MAX)
+		forget(tracker, tracker->oldest);
+	return track;
+}
+
+bool uplink_tracker_note(struct uplink_tracker *tracker, const struct uplink_scope *scope,
+	const struct uplink_packet *packet, size_t length, bool inward)
+{
+	const struct uplink_address *source = inward ? &packet->destination : &packet->source;
+	const struct uplink_address *destination = inward ? &packet->source : &packet->destination;
+	struct track **place = bucket(tracker, packet->protocol, source, destination);
+	struct track *track = *place;
+	bool first = false;
+
+	if (packet->fragment)
+		return false;
+	while (track && !(track->protocol == packet->protocol && same(&track->source, source) &&
+				same(&track->destination, destination)))
+		track = track->next;
+	if (!track && inward)
+		return false;
+	first = packet->protocol == IPPROTO_TCP && !inward &&
+		(packet->tcp_flags & (TH_SYN | TH_ACK)) == TH_SYN && (!track || track->ended);
+	if (first && track)
+		forget(tracker, track);
+	if (first || !track)
+		track = track_new(tracker, place, packet, scope->id);
+	if (!track)
+		return first;
+	if (inward)
+		track->bytes_in += length;
+	else
+		track->bytes_out += length;
+	track->ended |= packet->protocol == IPPROTO_TCP && (packet->tcp_flags & (TH_RST | TH_FIN));
+	track->used_ms = uplink_now_ms();
+	unlink_age(tracker, track);
+	link_age(tracker, track);
+	return first;
+}
+
+static bool is_over(const struct track *track, int64_t now)
+{
+	return track->ended || now - track->used_ms > (track->protocol == IPPROTO_TCP ?
+							      SILENT_TCP_MS :
+							      SILENT_MS);
+}
+
+void uplink_tracker_report(struct uplink_tracker *tracker,
+	void (*each)(void *opaque, const struct uplink_flow_info *info), void *opaque)
+{
+	int64_t now = uplink_now_ms();
+
+	for (struct track *track = tracker->newest, *older; track; track = older) {
+		const struct uplink_flow_info info = {
+			.source = track->source.ip,
+			.destination = track->destination.ip,
+			.source_port = ntohs(track->source.port),
+			.destination_port = ntohs(track->destination.port),
+			.protocol = track->protocol,
+			.path = UPLINK_PATH_LIBSLIRP,
+			.state = UPLINK_FLOW_OPEN,
+			.child = track->child,
+			.bytes_out = track->bytes_out,
+			.bytes_in = track->bytes_in,
+			.age_ms = (uint64_t)(now - track->since_ms),
+		};
+
+		older = track->older;
+		if (is_over(track, now))
+			forget(tracker, track);
+		else
+			each(opaque, &info);
+	}
+}
