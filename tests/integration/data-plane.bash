@@ -16,14 +16,13 @@ without_fast_path() {
 
 # The fast path must be in use where there is one at all: a fall-back here is a failure.
 need_fast_path() {
-	[ -n "$(without_fast_path)" ] || skip "this podd has no fast path"
+	podctl inspect net0 | json - '.[0].uplink.path' || skip "this podd has no fast path"
 	equal "$(podctl inspect net0 | jq -r '.[0].uplink.path')" splice \
 		"$(podctl inspect net0 | jq -c '.[0].uplink')"
 }
 
-publishes() { podctl port --help >/dev/null 2>&1; }
-
-need_ports() { publishes || skip "this podd publishes no ports"; }
+# Of a pod that runs.
+publishes() { podctl port list "$1" >/dev/null 2>&1; }
 
 # ---- the server ----
 
