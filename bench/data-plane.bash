@@ -227,15 +227,15 @@ measure_plane() {
 # they are there; what the tool said goes to $dir/plane/held.
 idle_flows() { # party connections
 	local said end
-	mkfifo "$dir/held" "$dir/hold"
-	within "$1" "$traffic" hold "$HOST4" $ECHO_PORT "$2" 20 <"$dir/hold" >"$dir/held" 2>>"$log" &
-	exec {end}>"$dir/hold"
-	read -r said <"$dir/held" || said="failed"
+	mkfifo "$dir/plane/said" "$dir/plane/hold"
+	within "$1" "$traffic" hold "$HOST4" $ECHO_PORT "$2" 20 <"$dir/plane/hold" >"$dir/plane/said" 2>>"$log" &
+	exec {end}>"$dir/plane/hold"
+	read -r said <"$dir/plane/said" || said="failed"
 	echo "$said" >"$dir/plane/held"
 	calc "$(pss "${pids[$1]}") * 1024"
 	exec {end}>&-
 	wait $! || true
-	rm "$dir/held" "$dir/hold"
+	rm "$dir/plane/said" "$dir/plane/hold"
 }
 
 # ---- the table ----
