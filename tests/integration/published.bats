@@ -28,6 +28,7 @@ setup_file() {
 teardown_file() {
 	[ ! -e "$BATS_FILE_TMPDIR/server" ] || stop_server
 	[ ! -e "$BATS_FILE_TMPDIR/pod-server" ] || end_process TERM "$(<"$BATS_FILE_TMPDIR/pod-server")"
+	podctl rm -f -t 0 net0/shared net0/bridged || true
 	clean_pods
 	compare "$BATS_FILE_TMPDIR/before"
 }
@@ -240,5 +241,6 @@ listener() { # port: what tells listeners apart
 	equal "$(who "$HOST4" 7600)" "$HOST4"
 	equal "$(whose "$HOST4" 7600)" "$HOST4"
 	THERE_PORT=7600 same_as_host on_host "$HOST4" say-and-answer client-ends-its-direction bulk
+	podctl rm -f -t 0 plain/server
 	podctl rm -f plain
 }
