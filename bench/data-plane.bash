@@ -7,7 +7,8 @@
 # tests/isolate made, where 192.0.2.1 stands for another host.
 #
 # "out" and "in" say where the bytes of a connection go that the pod opens; "published" connections
-# are opened by the host, from an address that is not a loopback one, as other hosts would. What a peer or podd cannot do stays empty and is named so in the table.
+# are opened by the host, from an address that is not a loopback one, as other hosts would. What a
+# peer or podd cannot do stays empty and is named so in the table.
 # shellcheck disable=SC2016,SC2154  # scripts for other shells are quoted; bench/run sets the variables
 
 readonly PLANE_RUNS=${PLANE_RUNS:-5} PLANE_SECONDS=1 PINGS=5000 DATAGRAM_BYTES=1400
@@ -84,16 +85,18 @@ plane_rootlesskit() {
 
 plane_podd() {
 	local publish=() child=()
-	if podctl port --help >>"$log" 2>&1; then
+	if podctl create --help | grep -q -- --publish; then
 		publish=(-p "${OUTER_IPERF[podd]}:$INNER_IPERF" -p "${OUTER_HTTP[podd]}:$INNER_HTTP")
 		child=(-p "${OUTER_IPERF[bridged]}:$INNER_IPERF" -p "${OUTER_HTTP[bridged]}:$INNER_HTTP")
-		published=(podd bridged)
 	fi
 	{
 		podctl create "${publish[@]}" plane
 		podctl start plane
 		podctl run -d --name plane/bridged --network podd "${child[@]}" --rootfs "$dir/rootfs" sleep 1000
 	} >>"$log" || failed podctl
+	for party in podd bridged; do
+		[ -z "$(ss -Hltn "sport = :${OUTER_IPERF[$party]}")" ] || published+=("$party")
+	done
 	holders[bridged]=$(jq .init.pid "$PODD_ROOT/plane/children/bridged/state.json")
 	pids[podd]=$(jq .uplink.pid "$PODD_ROOT/plane/state.json")
 }
@@ -224,15 +227,15 @@ measure_plane() {
 # they are there; what the tool said goes to $dir/plane/held.
 idle_flows() { # party connections
 	local said end
-	mkfifo "$dir/held" "$dir/hold"
-	within "$1" "$traffic" hold "$HOST4" $ECHO_PORT "$2" 20 <"$dir/hold" >"$dir/held" 2>>"$log" &
-	exec {end}>"$dir/hold"
-	read -r said <"$dir/held" || said="failed"
+	mkfifo "$dir/plane/said" "$dir/plane/hold"
+	within "$1" "$traffic" hold "$HOST4" $ECHO_PORT "$2" 20 <"$dir/plane/hold" >"$dir/plane/said" 2>>"$log" &
+	exec {end}>"$dir/plane/hold"
+	read -r said <"$dir/plane/said" || said="failed"
 	echo "$said" >"$dir/plane/held"
 	calc "$(pss "${pids[$1]}") * 1024"
 	exec {end}>&-
 	wait $! || true
-	rm "$dir/held" "$dir/hold"
+	rm "$dir/plane/said" "$dir/plane/hold"
 }
 
 # ---- the table ----
@@ -242,7 +245,8 @@ middle() { # figure party: the median with two places, or nothing
 }
 
 declare -rA PARTY_NAMES=([raw]="host loopback" [slirp]=slirp4netns [pasta]=pasta
-	[rootlesskit]="RootlessKit builtin" [spliced]="pasta, from 127.0.0.1" [podd]="podd, pod's own" [bridged]="podd, bridged")
+	[rootlesskit]="RootlessKit builtin" [spliced]="pasta, from 127.0.0.1"
+	[podd]="podd, pod's own" [bridged]="podd, bridged")
 
 # compare TEXT FIGURE PARTY at-least|at-most PEER:FACTOR...: a row of the figure against each peer.
 # A factor of 0 sets no target.

@@ -371,7 +371,7 @@ static void connection_goes_on(struct holder *holder, const struct epoll_event *
 		holder->answered++;
 		holder->ended++;
 	} else if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1 ||
-		epoll_ctl(holder->poll_fd, EPOLL_CTL_MOD, fd, &answer) < 0) {
+		   epoll_ctl(holder->poll_fd, EPOLL_CTL_MOD, fd, &answer) < 0) {
 		connection_failed(holder, fd, errno);
 	}
 }
@@ -457,6 +457,7 @@ int main(int argc, char **argv)
 		return hold(argv[2], argv[3], argv[4], argv[5]) < 0;
 	if (strcmp(verb, "tell") == 0 && argc == 4)
 		return tell(argv[2], argv[3]) < 0;
-	fputs("usage: traffic serve|ping|datagrams|hold ADDRESS PORT ...|tell SOCKET TEXT\n", stderr);
+	fputs("usage: traffic serve|ping|datagrams|hold ADDRESS PORT ...|tell SOCKET TEXT\n",
+		stderr);
 	return 2;
 }

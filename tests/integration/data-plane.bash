@@ -16,14 +16,13 @@ without_fast_path() {
 
 # The fast path must be in use where there is one at all: a fall-back here is a failure.
 need_fast_path() {
-	[ -n "$(without_fast_path)" ] || skip "this podd has no fast path"
+	podctl inspect net0 | json - '.[0].uplink.path' || skip "this podd has no fast path"
 	equal "$(podctl inspect net0 | jq -r '.[0].uplink.path')" splice \
 		"$(podctl inspect net0 | jq -c '.[0].uplink')"
 }
 
-publishes() { podctl port --help >/dev/null 2>&1; }
-
-need_ports() { publishes || skip "this podd publishes no ports"; }
+# Of a pod that runs.
+publishes() { podctl port list "$1" >/dev/null 2>&1; }
 
 # ---- the server ----
 
@@ -61,14 +60,17 @@ transcript() {
 }
 
 # The same scenarios on the host and there show the same. A function in $except rewrites what
-# cannot be the same in both.
+# cannot be the same in both. The host's part is run once a file: $HOST_ADDRESS, if it is another
+# one there, at its own port; the other at $THERE_PORT.
 same_as_host() { # place address scenario...
-	local place=$1 address=$2
+	local place=$1 address=$2 host
 	shift 2
-	transcript on_host "${HOST_ADDRESS:-$address}" "$@" >"$BATS_TEST_TMPDIR/host"
+	host=$(printf '%s-' "${HOST_ADDRESS:-$address}" "$@")
+	host=$BATS_FILE_TMPDIR/on-host-${host//[^a-z0-9]/-}
+	[ -s "$host" ] || transcript on_host "${HOST_ADDRESS:-$address}" "$@" >"$host"
 	AT_PORT=${THERE_PORT:-$PORT} transcript "$place" "$address" "$@" >"$BATS_TEST_TMPDIR/there"
-	diff -U3 <("${except:-cat}" <"$BATS_TEST_TMPDIR/host") \
-		<("${except:-cat}" <"$BATS_TEST_TMPDIR/there") >&2 || fail "$place $address: not as on the host"
+	diff -U3 <("${except:-cat}" <"$host") <("${except:-cat}" <"$BATS_TEST_TMPDIR/there") >&2 ||
+		fail "$place $address: not as on the host"
 	[ -s "$BATS_TEST_TMPDIR/there" ] || fail "nothing ran"
 }
 
@@ -104,7 +106,7 @@ stop_load() {
 	wait "$load_job"
 }
 
-# One connection that stays: start_keep PLACE ADDRESS [PORT], then still_alive, then stop_keep.
+# One connection that stays: start_keep PLACE ADDRESS [PORT], then ask_keep, then stop_keep.
 start_keep() {
 	mkfifo "$BATS_TEST_TMPDIR/keep-in" "$BATS_TEST_TMPDIR/keep-out"
 	"$1" "$NETSAY" keep "$2" "${3:-$PORT}" <"$BATS_TEST_TMPDIR/keep-in" \

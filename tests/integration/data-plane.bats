@@ -23,12 +23,13 @@ setup_file() {
 	# shellcheck disable=SC2046  # words
 	podctl create $(without_fast_path) plain
 	podctl start plain
-	box run client -d --network podd sleep 1000
+	box run client -d --network podd --cap-add NET_ADMIN --cap-add NET_RAW sleep 1000
 }
 
 teardown_file() {
 	end_process TERM "$(<"$BATS_FILE_TMPDIR/dns.pid")"
 	stop_server
+	podctl rm -f -t 0 net0/client
 	clean_pods
 	compare "$BATS_FILE_TMPDIR/before"
 }
@@ -57,6 +58,11 @@ unsayable() {
 # libslirp turns every error of a route into "network unreachable", for both families.
 unsayable_by_libslirp() {
 	sed -E 's/^((blackhole|prohibited): client: )E(INVAL|NETUNREACH|ACCES)$/\1an error/'
+}
+
+# One connection in some hundred thousand is never answered by libslirp.
+almost_all() {
+	sed -E 's/^(short-connections: client: )(2000 of 2000|199[0-9] of 2000, time-out)$/\1almost all/'
 }
 
 # What libslirp carries as it is. Left out, and why:
@@ -106,11 +112,6 @@ LIBSLIRP_TCP=(say-and-answer client-ends-its-direction server-ends-its-direction
 
 # ---- with whatever the pod has ----
 
-@test "much data, slow readers and many connections" {
-	same_as_host in_pod "$HOST4" bulk
-	same_as_host in_pod "$HOST6" bulk
-}
-
 @test "datagrams" {
 	for address in $HOST4 $HOST6; do
 		same_as_host in_pod "$address" udp
@@ -133,6 +134,7 @@ LIBSLIRP_TCP=(say-and-answer client-ends-its-direction server-ends-its-direction
 }
 
 @test "libslirp: much data, slow readers and many connections" {
+	except=almost_all
 	same_as_host in_plain_pod "$HOST4" bulk
 	same_as_host in_plain_pod "$HOST6" bulk
 }
@@ -198,29 +200,32 @@ LIBSLIRP_TCP=(say-and-answer client-ends-its-direction server-ends-its-direction
 
 # ---- the uplink ----
 
+waiting_syns() { ss -Htn state syn-sent dport = :7050 | wc -l; }
+
 # The server takes nobody in, so that the host's side is still connecting when the pod asks again.
 @test "a SYN that is sent again makes no second connection" {
-	for place in in_pod in_plain_pod in_box; do
-		for address in $HOST4 $HOST6; do
-			mkfifo "$BATS_TEST_TMPDIR"/{full,go,patient}
-			"$NETSAY" full "$address" 7050 <"$BATS_TEST_TMPDIR/go" >"$BATS_TEST_TMPDIR/full" 3>&- &
-			exec {go}>"$BATS_TEST_TMPDIR/go" {full}<"$BATS_TEST_TMPDIR/full"
-			read -r -t 10 line <&$full
-			equal "$line" full
-			$place "$NETSAY" patient "$address" 7050 >"$BATS_TEST_TMPDIR/patient" 3>&- </dev/null &
-			exec {patient}<"$BATS_TEST_TMPDIR/patient"
-			read -r -t 20 line <&$patient
-			equal "$line" retransmitted
-			equal "$(ss -Htn state syn-sent dport = :7050 | wc -l)" 1 "on the way"
-			echo >&$go
-			read -r -t 20 line <&$patient
-			equal "$line" answered
-			exec {go}>&- {patient}<&-
-			read -r -t 10 line <&$full
-			equal "$line" "served 1"
-			exec {full}<&-
-			rm "$BATS_TEST_TMPDIR"/{full,go,patient}
-		done
+	for place in "in_pod $HOST4" "in_pod $HOST6" "in_plain_pod $HOST4" "in_box $HOST6"; do
+		address=${place#* }
+		mkfifo "$BATS_TEST_TMPDIR"/{full,go,patient}
+		"$NETSAY" full "$address" 7050 <"$BATS_TEST_TMPDIR/go" >"$BATS_TEST_TMPDIR/full" 3>&- &
+		exec {go}>"$BATS_TEST_TMPDIR/go" {full}<"$BATS_TEST_TMPDIR/full"
+		read -r -t 10 line <&$full
+		equal "$line" full
+		${place% *} "$NETSAY" patient "$address" 7050 >"$BATS_TEST_TMPDIR/patient" 3>&- </dev/null &
+		exec {patient}<"$BATS_TEST_TMPDIR/patient"
+		read -r -t 20 line <&$patient
+		equal "$line" "asked again"
+		until [ "$(waiting_syns)" != 0 ]; do :; done
+		equal "$(waiting_syns)" 1
+		echo >&$go
+		read -r -t 20 line <&$patient
+		equal "$line" answered
+		equal "$(waiting_syns)" 0
+		exec {go}>&- {patient}<&-
+		read -r -t 10 line <&$full
+		equal "$line" "accepted 1, served 1"
+		exec {full}<&-
+		rm "$BATS_TEST_TMPDIR"/{full,go,patient}
 	done
 }
 

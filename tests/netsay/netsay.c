@@ -5,26 +5,22 @@
  * systems that have no libraries.
  *
  *   netsay serve ADDRESS PORT DIRECTORY   the server; needs PORT to PORT+3, and none at PORT+4
- *   netsay run ADDRESS PORT TAG NAME...   runs scenarios, or groups of them (tcp, urgent, bulk, reach,
- *                                         udp).
- *                                         TAG: a name that no other run has
- *   netsay who ADDRESS PORT [FROM]        what address the server sees; FROM: bind to that one
- *   netsay whose ADDRESS PORT [FROM]      the same by UDP
+ *   netsay run ADDRESS PORT TAG NAME...   runs scenarios, or groups of them (tcp, urgent, bulk,
+ * reach, udp). TAG: a name that no other run has netsay who ADDRESS PORT [FROM]        what address
+ * the server sees; FROM: bind to that one netsay whose ADDRESS PORT [FROM]      the same by UDP
  *   netsay try ADDRESS PORT SECONDS       until a connection is answered; 1 when none was
  *   netsay load ADDRESS PORT PROCESSES    connections without a pause until its input ends; says
  *                                         "loading" when each process had an answer, and "done"
  *   netsay keep ADDRESS PORT              holds one connection; sends a byte for each line of its
  *                                         input, and says "alive" or the error
  *   netsay full ADDRESS PORT              a server that takes no connection in until a line
- *                                         comes: says "full", then "served N", those with a client
- *                                         that said something
- *   netsay patient ADDRESS PORT           a connection to such a server: says "retransmitted" when
- *                                         it has asked twice, then "answered"
+ *                                         comes: says "full", then "accepted N, served M", M of
+ * them being those whose client said something netsay patient ADDRESS PORT           a connection
+ * to such a server: says "asked again" when it has sent copies of its SYN, then "answered". Needs:
+ *                                         CAP_NET_ADMIN, CAP_NET_RAW
  */
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -36,8 +32,9 @@
 
 #include "scenario.h"
 #include "server.h"
+#include "syn.h"
 
-enum { LINE_BYTES = 256, FILLERS_MAX = 64, FULL_MS = 200, LOOK_MS = 10 };
+enum { LINE_BYTES = 256, LOOK_MS = 10 };
 
 /* ---- scenarios ---- */
 
@@ -106,7 +103,8 @@ static int run(struct talk *talk, char *const *names)
 	for (const struct scenario *const *table = tables; *table; table++)
 		for (const struct scenario *scenario = *table; scenario->name; scenario++)
 			for (char *const *name = names; *name; name++)
-				if (strcmp(*name, scenario->name) == 0 || strcmp(*name, scenario->group) == 0) {
+				if (strcmp(*name, scenario->name) == 0 ||
+					strcmp(*name, scenario->group) == 0) {
 					run_scenario(scenario, talk);
 					found = true;
 				}
@@ -131,7 +129,8 @@ static int who(const char *address, uint16_t port, int type, const char *from)
 		send(fd, question, strlen(question), MSG_NOSIGNAL) > 0)
 		n = recv(fd, line, sizeof(line) - 1, 0);
 	if (n <= 0)
-		printf("%s\n", n == 0 ? "nothing" : talk_error(errno == EINPROGRESS ? EAGAIN : errno));
+		printf("%s\n",
+			n == 0 ? "nothing" : talk_error(errno == EINPROGRESS ? EAGAIN : errno));
 	else
 		printf("%.*s\n", (int)n, line);
 	close(fd);
@@ -223,85 +222,6 @@ static int load(const struct talk *talk, const char *processes)
 	return 0;
 }
 
-/* ---- a server whose queue is full ---- */
-
-static int begin_connection(const char *address, uint16_t port)
-{
-	struct talk_peer peer;
-	int fd;
-
-	if (talk_resolve(address, port, &peer) < 0)
-		return -1;
-	fd = talk_socket(&peer, SOCK_STREAM | SOCK_NONBLOCK);
-	if (connect(fd, (struct sockaddr *)&peer.address, peer.length) == 0 || errno == EINPROGRESS)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-static int full(const char *address, uint16_t port)
-{
-	struct pollfd waiting = {.events = POLLOUT};
-	struct talk_peer peer;
-	char line[LINE_BYTES];
-	int listener, fillers[FILLERS_MAX], count = 0, served = 0, fd, on = 1;
-
-	if (talk_resolve(address, port, &peer) < 0)
-		return 2;
-	listener = socket(peer.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(listener, (struct sockaddr *)&peer.address, peer.length) < 0 ||
-		listen(listener, 0) < 0)
-		return 1;
-	/* Full is it when a connection on the host itself is not there at once. */
-	while (count < FILLERS_MAX) {
-		waiting.fd = fillers[count++] = begin_connection(address, port);
-		if (waiting.fd < 0 || poll(&waiting, 1, FULL_MS) == 0)
-			break;
-	}
-	close(fillers[count - 1]);
-	puts("full");
-	fflush(stdout);
-	if (!fgets(line, sizeof(line), stdin))
-		return 1;
-	for (int i = 0; i < count - 1; i++)
-		close(fillers[i]);
-	/* The fillers say nothing; until standard input ends. */
-	struct pollfd both[2] = {{.fd = listener, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
-	while (poll(both, 2, -1) > 0 && !both[1].revents) {
-		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-		if (recv(fd, line, 1, 0) == 1) {
-			served++;
-			send(fd, line, 1, MSG_NOSIGNAL);
-		}
-		close(fd);
-	}
-	printf("served %d\n", served);
-	return 0;
-}
-
-static int patient(const char *address, uint16_t port)
-{
-	int fd = begin_connection(address, port);
-	struct pollfd waiting = {.fd = fd, .events = POLLOUT};
-	struct tcp_info info = {0};
-	socklen_t length = sizeof(info);
-	char byte = 'p';
-
-	while (poll(&waiting, 1, LOOK_MS) == 0 && info.tcpi_total_retrans < 2)
-		getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
-	puts(info.tcpi_total_retrans < 2 ? "connected too early" : "retransmitted");
-	fflush(stdout);
-	waiting.events = POLLIN;
-	while (send(fd, &byte, 1, MSG_NOSIGNAL) != 1 && (errno == EAGAIN || errno == ENOTCONN))
-		poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
-	if (poll(&waiting, 1, 10000) == 1 && recv(fd, &byte, 1, 0) == 1)
-		puts("answered");
-	else
-		printf("not answered: %s\n", talk_error(errno));
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -329,9 +249,9 @@ int main(int argc, char **argv)
 	if (strcmp(verb, "keep") == 0 && argc == 4)
 		return keep(&talk);
 	if (strcmp(verb, "full") == 0 && argc == 4)
-		return full(talk.address, talk.port);
+		return syn_full(talk.address, talk.port);
 	if (strcmp(verb, "patient") == 0 && argc == 4)
-		return patient(talk.address, talk.port);
+		return syn_patient(talk.address, talk.port);
 	fputs("usage: see the top of netsay.c\n", stderr);
 	return 2;
 }

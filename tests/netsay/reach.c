@@ -42,7 +42,8 @@ static void refused_often(struct talk *talk)
 	int refused = 0;
 
 	for (int i = 0; i < 100; i++) {
-		int fd = talk_connect(talk->address, (uint16_t)(talk->port + PORT_CLOSED), SOCK_STREAM);
+		int fd = talk_connect(
+			talk->address, (uint16_t)(talk->port + PORT_CLOSED), SOCK_STREAM);
 
 		refused += fd == -ECONNREFUSED;
 		if (fd >= 0)

@@ -9,8 +9,8 @@
 
 /* Ports beside the server's own where it does not wait for a scenario's name. */
 enum {
-	PORT_RESETS = 1,     /* every connection, as soon as it is there */
-	PORT_TELLS = 2,	     /* sends AT_ONCE bytes and closes */
+	PORT_RESETS = 1, /* every connection, as soon as it is there */
+	PORT_TELLS = 2,	 /* sends AT_ONCE bytes and closes */
 	PORT_TELLS_AND_RESETS = 3,
 	PORT_CLOSED = 4,
 	AT_ONCE = 5000,

@@ -21,7 +21,13 @@
 #include "scenario.h"
 #include "server.h"
 
-enum { LISTENERS = 4, BACKLOG = 1024, PATH_BYTES = 512, DATAGRAM_BYTES = 65536, COPY_BYTES = 65536 };
+enum {
+	LISTENERS = 4,
+	BACKLOG = 1024,
+	PATH_BYTES = 512,
+	DATAGRAM_BYTES = 65536,
+	COPY_BYTES = 65536
+};
 
 static const char *directory;
 

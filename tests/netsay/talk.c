@@ -95,7 +95,7 @@ void talk_await_bytes(struct talk *talk, size_t size)
 	ssize_t n = recv(talk->fd, buffer, size, MSG_PEEK | MSG_WAITALL);
 
 	talk_say(talk, "%zd bytes are there: %s", n,
-		n < 0			? talk_error(errno)
+		n < 0		    ? talk_error(errno)
 		: (size_t)n == size ? "all"
 				    : "not all");
 }
@@ -105,7 +105,8 @@ void talk_await_end(struct talk *talk)
 	struct pollfd waiting = {.fd = talk->fd};
 	int n = poll(&waiting, 1, TALK_PATIENCE * 1000);
 
-	talk_say(talk, "%s", n == 0 ? "it does not end"
+	talk_say(talk, "%s",
+		n == 0			    ? "it does not end"
 		: waiting.revents & POLLERR ? "it ends with an error"
 					    : "it ends");
 }
@@ -201,7 +202,8 @@ void talk_address(const struct sockaddr_storage *address, char *text, size_t siz
 	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
 
 	if (address->ss_family == AF_INET)
-		inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, text, (socklen_t)size);
+		inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, text,
+			(socklen_t)size);
 	else if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
 		inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], text, (socklen_t)size);
 	else
