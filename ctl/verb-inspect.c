@@ -11,6 +11,7 @@
 #include "text.h"
 
 #include "entry.h"
+#include "supervisor.h"
 #include "options.h"
 #include "verbs.h"
 
@@ -106,6 +107,21 @@ static int add_records(struct json *object, int podfd, struct err *err)
 	return r;
 }
 
+/* What only podd knows; nothing, if it does not run or has other things to do. */
+static void add_uplink(struct json *object, const char *path, int podfd)
+{
+	cleanup(supervisor_done) struct supervisor supervisor = SUPERVISOR_NONE;
+	autoptr(json) answer = NULL;
+	const struct json *uplink;
+
+	if (supervisor_connect(path, podfd, &supervisor, NULL) < 0 ||
+		supervisor_call(&supervisor, "Inspect", NULL, &answer, NULL) < 0)
+		return;
+	uplink = json_get(answer, "uplink");
+	if (uplink)
+		json_set(object, "uplink", json_copy(uplink));
+}
+
 static int inspect_pod(const struct ctl *ctl, const char *path, int podfd, struct json *array,
 	struct err *err)
 {
@@ -119,6 +135,8 @@ static int inspect_pod(const struct ctl *ctl, const char *path, int podfd, struc
 		r = add_children(object, ctl, podfd, path, err);
 	if (r < 0)
 		return err_wrap(err, r, "pod %s", path);
+	if (text_equal(json_string(json_get(object, "phase")), "running"))
+		add_uplink(object, path, podfd);
 	json_append(array, take_ptr(object));
 	return 0;
 }

@@ -4,11 +4,11 @@
  * The rules, as nft reads them, and for what some kernels' nftables lack as iptables does. Marks
  * are those of uplink-marks.h.
  *
- *   prerouting, output   -160   a SYN of a new connection that leaves by the tap: MARK_NEW;
+ *   prerouting, output   -160   the SYN of a connection that leaves by the tap: MARK_NEW;
  *                               an answer of a published server: MARK_REPLY
  *                        -150   MARK_NEW: to the queue, or on if nobody reads it
  *                        -100   MARK_TAKE, the uplink's verdict: to its listening socket
- *   forward, output         0   the other verdicts: answered
+ *   forward, input, output  0   the other verdicts: answered
  *
  * Not touched: what stays between the pod's own networks, what came by the tap, every packet but
  * the first of a connection.
@@ -51,7 +51,8 @@ static void __attribute__((format(printf, 2, 3))) add(struct text *text, const c
 	va_end(args);
 }
 
-#define NEW_CONNECTION "meta l4proto tcp tcp flags & (fin | syn | rst | ack) == syn ct state new "
+/* Not by conntrack's state: a connection may come from the port of one that it still remembers. */
+#define FIRST_PACKET "meta l4proto tcp tcp flags & (fin | syn | rst | ack) == syn "
 
 static void add_first_packets(struct text *text, bool take_tcp)
 {
@@ -61,16 +62,16 @@ static void add_first_packets(struct text *text, bool take_tcp)
 		"ct mark %u ct direction reply meta mark set %u return\n",
 		MARK_PUBLISHED, MARK_REPLY);
 	if (take_tcp)
-		add(text, NEW_CONNECTION "fib daddr oif \"" OUTER_TAP_NAME "\" meta mark set %u\n",
+		add(text, FIRST_PACKET "fib daddr oif \"" OUTER_TAP_NAME "\" meta mark set %u\n",
 			MARK_NEW);
 	add(text, "}\n"
 		"chain first_out {\n"
 		"type route hook output priority -160; policy accept;\n"
 		"ct mark %u ct direction reply meta mark set %u return\n"
-		"meta mark %u ct state new ct mark set %u return\n",
-		MARK_PUBLISHED, MARK_REPLY, MARK_PUBLISHED, MARK_PUBLISHED);
+		"meta mark %u ct mark != %u ct mark set %u return\n",
+		MARK_PUBLISHED, MARK_REPLY, MARK_PUBLISHED, MARK_PUBLISHED, MARK_PUBLISHED);
 	if (take_tcp)
-		add(text, "oifname \"" OUTER_TAP_NAME "\" " NEW_CONNECTION "meta mark set %u\n",
+		add(text, "oifname \"" OUTER_TAP_NAME "\" " FIRST_PACKET "meta mark set %u\n",
 			MARK_NEW);
 	add(text, "}\n");
 }
@@ -108,7 +109,7 @@ static void add_taking(struct text *text, const struct outer_rules *rules)
 
 static void add_answers(struct text *text)
 {
-	static const char *const hooks[] = {"forward", "output"};
+	static const char *const hooks[] = {"forward", "input", "output"};
 
 	add(text, "chain answer {\n"
 		"meta mark %u meta l4proto tcp reject with tcp reset\n"
@@ -117,7 +118,7 @@ static void add_answers(struct text *text)
 		"meta mark %u reject with icmpx type admin-prohibited\n"
 		"}\n",
 		MARK_RESET, MARK_NO_ROUTE, MARK_NO_HOST, MARK_PROHIBITED);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 3; i++)
 		add(text, "chain answer_%s {\n"
 			"type filter hook %s priority 0; policy accept;\n"
 			"meta mark %u-%u jump answer\n"
