@@ -25,6 +25,7 @@
 #include "containers.h"
 #include "events.h"
 #include "hierarchy.h"
+#include "network.h"
 #include "pod.h"
 #include "text.h"
 
@@ -77,16 +78,30 @@ static void child_free(struct child *child)
 	free(child);
 }
 
+static const struct child *find_name(const struct children *children, const char *name)
+{
+	const struct child *child = children->first;
+
+	while (child && !text_equal(child->name, name))
+		child = child->next;
+	return child;
+}
+
 static void forget(struct child *child)
 {
 	struct children *children = child->owner;
 	struct child **link = &children->first;
+	char name[sizeof(child->name)];
 
+	text_copy(name, sizeof(name), child->name);
 	while (*link != child)
 		link = &(*link)->next;
 	*link = child->next;
 	children->n--;
 	child_free(child);
+	/* It may be attached again already. */
+	if (!find_name(children, name))
+		network_detach(children->pod->network, name);
 	pod_stop_continue(children->pod);
 	pod_consider_end(children->pod);
 }
@@ -230,6 +245,7 @@ static void detach(struct child *child)
 	child->detaching = true;
 	child->exit = sd_event_source_disable_unref(child->exit);
 	events_send(child->owner->pod, "exited", child->name);
+	network_down(child->owner->pod->network, child->name);
 	child->left_to_shim = containers_has_shim(child->owner->pod->containers, child->name);
 	if (!child->left_to_shim)
 		try_detach(child);
@@ -307,6 +323,9 @@ int children_attach(struct children *children, const char *name, const char *gen
 			attachment.child);
 	if (generation && !text_equal(generation, attachment.generation))
 		return err_set(err, -ENOENT, "child %s has another attachment by now", name);
+	r = network_attach(children->pod->network, &attachment, err);
+	if (r < 0)
+		return r;
 	known = find(children, name, attachment.generation);
 	if (!known) {
 		r = watch(children, &attachment, err);

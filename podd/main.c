@@ -20,6 +20,7 @@
 #include "cleanup.h"
 #include "containers.h"
 #include "fd.h"
+#include "network.h"
 #include "pod.h"
 #include "server.h"
 #include "text.h"
@@ -120,6 +121,8 @@ static int serve(struct pod *pod, struct err *err)
 		r = children_new(pod, &pod->children, err);
 	if (r == 0)
 		r = containers_new(pod, &pod->containers, err);
+	if (r == 0)
+		r = network_new(pod, &pod->network, err);
 	if (r == 0)
 		r = pod_start(pod, err);
 	if (r < 0)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* What the control socket's methods do: see schemas/io.podd.Pod.varlink. One function each, one
- * table. */
+ * table; those of the data plane are in methods-network.c. */
 
-#include "methods.h"
+#include "methods-internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 #include "containers.h"
 #include "events.h"
 #include "io.podd.Pod.h"
+#include "network.h"
 #include "pod.h"
 #include "text.h"
 
@@ -35,10 +36,7 @@ static const char service_description[] =
 	"error PermissionDenied ()\n"
 	"error ExpectedMore ()\n";
 
-typedef void (*method_function)(struct pod *pod, struct connection *connection,
-	const struct varlink_call *call);
-
-static void invalid(struct connection *connection, const char *parameter, const char *reason)
+void methods_invalid(struct connection *connection, const char *parameter, const char *reason)
 {
 	struct json *parameters = json_new_object();
 
@@ -47,32 +45,8 @@ static void invalid(struct connection *connection, const char *parameter, const 
 	connection_error(connection, VARLINK_INTERFACE ".InvalidParameter", parameters);
 }
 
-static void method_inspect(struct pod *pod, struct connection *connection,
-	const struct varlink_call *call)
-{
-	struct json *reply = json_new_object();
-
-	json_set(reply, "spec", pod_spec_to_json(&pod->spec));
-	json_set(reply, "state", pod_state_to_json(&pod->state));
-	if (pod->spec.net == POD_NET_SLIRP) {
-		struct json *uplink = json_set_object(reply, "uplink");
-
-		json_set_string(uplink, "path", pod_takes_tcp(pod) ? "splice" : "libslirp");
-		if (pod_takes_tcp(pod))
-			json_set_string(uplink, "queue",
-				pod->uplink_net.queue == OUTER_QUEUE_NFT ? "nft" : "xt");
-		else
-			json_set_string(uplink, "reason",
-				pod->spec.uplink_path == POD_PATH_LIBSLIRP ?
-					"the pod was created with --uplink-path libslirp" :
-					pod->uplink_net.reason);
-		json_set_bool(uplink, "sourceKept", pod->uplink_net.transparent);
-		json_set_int(uplink, "pid", pod->state.uplink.pid);
-		json_set_int(uplink, "restarts", pod->uplink_restarts);
-	}
-	json_set_int(reply, "children", children_count(pod->children));
-	connection_reply(connection, reply, NULL, 0, false);
-}
+typedef void (*method_function)(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call);
 
 static void method_children(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
@@ -94,7 +68,7 @@ static void method_attach(struct pod *pod, struct connection *connection,
 	if (r == 0)
 		r = json_read_string(call->parameters, "generation", true, &generation, &err);
 	if (r < 0) {
-		invalid(connection, "child", err.msg);
+		methods_invalid(connection, "child", err.msg);
 		return;
 	}
 	if (pod->state.phase == POD_STOPPING) {
@@ -122,7 +96,7 @@ static void method_detach(struct pod *pod, struct connection *connection,
 
 	if (json_read_string(call->parameters, "child", true, &child, &err) < 0 ||
 		json_read_string(call->parameters, "generation", true, &generation, &err) < 0) {
-		invalid(connection, "child", err.msg);
+		methods_invalid(connection, "child", err.msg);
 		return;
 	}
 	/* First the answer: the last child's end may be the pod's. */
@@ -146,11 +120,13 @@ static void method_report(struct pod *pod, struct connection *connection,
 	if (r == 0)
 		r = name_check_component(child, &err);
 	if (r < 0) {
-		invalid(connection, "child", err.msg);
+		methods_invalid(connection, "child", err.msg);
 		return;
 	}
 	r = containers_look(pod->containers, child, &err);
 	/* One that was removed is told of all the same. */
+	if (r == -ENOENT && text_equal(type, "remove"))
+		network_remove(pod->network, child);
 	if (r < 0 && r != -ENOENT) {
 		connection_fail(connection, err.msg);
 		return;
@@ -214,7 +190,7 @@ static void method_stop(struct pod *pod, struct connection *connection,
 
 	if (json_read_int(call->parameters, "timeout", true, 0, STOP_TIMEOUT_MAX_S, &timeout, &err) <
 		0) {
-		invalid(connection, "timeout", err.msg);
+		methods_invalid(connection, "timeout", err.msg);
 		return;
 	}
 	/* A second caller waits for the same end. */
@@ -258,7 +234,7 @@ static void method_get_interface(struct pod *pod, struct connection *connection,
 	struct err err = {};
 
 	if (json_read_string(call->parameters, "interface", true, &name, &err) < 0) {
-		invalid(connection, "interface", err.msg);
+		methods_invalid(connection, "interface", err.msg);
 		return;
 	}
 	parameters = json_new_object();
@@ -286,6 +262,14 @@ static const struct {
 	{VARLINK_INTERFACE ".Namespaces", method_namespaces},
 	{VARLINK_INTERFACE ".Stop", method_stop},
 	{VARLINK_INTERFACE ".Events", method_events},
+	{VARLINK_INTERFACE ".PortAdd", method_port_add},
+	{VARLINK_INTERFACE ".PortRemove", method_port_remove},
+	{VARLINK_INTERFACE ".Ports", method_ports},
+	{VARLINK_INTERFACE ".EgressAdd", method_egress_add},
+	{VARLINK_INTERFACE ".EgressRemove", method_egress_remove},
+	{VARLINK_INTERFACE ".Egress", method_egress},
+	{VARLINK_INTERFACE ".Flows", method_flows},
+	{VARLINK_INTERFACE ".Capture", method_capture},
 	{SERVICE_INTERFACE ".GetInfo", method_get_info},
 	{SERVICE_INTERFACE ".GetInterfaceDescription", method_get_interface},
 };

@@ -9,6 +9,9 @@
 #include "port.h"
 #include "uplink.h"
 
+/* How long connections wait for a child that is not there, unless something else is said. */
+#define NETWORK_WAIT_MS 10000
+
 enum port_origin { PORT_OF_POD, PORT_OF_CONTAINER, PORT_ADDED };
 
 struct network_port {

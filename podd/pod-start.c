@@ -28,6 +28,7 @@
 #include "fd.h"
 #include "file.h"
 #include "hosts.h"
+#include "network.h"
 #include "outer.h"
 #include "pod.h"
 #include "resolv.h"
@@ -197,6 +198,9 @@ static int start_net(struct pod *pod, struct err *err)
 		refuse_net(pod, &problem);
 	if (r == -ECONNRESET || r == -ETIMEDOUT)
 		return err_set(err, r, "%s", problem.msg);
+	r = network_tell_all(pod->network, err);
+	if (r < 0)
+		return r;
 	if (pod_takes_tcp(pod) || pod->spec.uplink_path == POD_PATH_LIBSLIRP)
 		return 0;
 	pod_warn(pod, "TCP goes by libslirp, which is slower: %s", pod->uplink_net.reason);
@@ -208,7 +212,9 @@ static int start_new(struct pod *pod, struct err *err)
 	autofree char *nameservers = NULL;
 	int r;
 
-	r = choose_ids(pod, err);
+	r = network_open(pod->network, err);
+	if (r == 0)
+		r = choose_ids(pod, err);
 	if (r == 0)
 		r = pod_set_phase(pod, POD_STARTING, err);
 	if (r == 0)
@@ -246,6 +252,8 @@ static int replace_uplink(struct pod *pod, struct err *err)
 	int r;
 
 	pod_kill_uplink(pod);
+	pod_uplink_forget(pod);
+	pod->uplink_net.refused = false;
 	r = pod_write_resolv(pod, &nameservers, &problem);
 	if (r < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, problem.msg);
@@ -257,6 +265,9 @@ static int replace_uplink(struct pod *pod, struct err *err)
 	r = pod_send_config(pod, nameservers ? nameservers : "", err);
 	if (r == 0)
 		r = pod_send_net(pod, err);
+	/* While podd starts, this is after their answers: see adopt_uplink(). */
+	if (r == 0 && pod->uplink_async)
+		r = network_tell_all(pod->network, err);
 	if (r < 0)
 		pod_kill_uplink(pod);
 	return r;
@@ -285,11 +296,14 @@ static int adopt_uplink(struct pod *pod, struct err *err)
 		return r;
 	pod->tap = fds[0];
 	if (proc_alive(&pod->state.uplink) && pod_connect(pod, "uplink.sock", &pod->uplink) == 0)
-		return 0;
+		return network_adopt(pod->network, err);
+	r = network_open(pod->network, err);
+	if (r < 0)
+		return r;
 	r = replace_uplink(pod, err);
 	for (int i = 0; r == 0 && i < 3; i++)
 		r = await_adopted(pod, err);
-	return r;
+	return r == 0 ? network_tell_all(pod->network, err) : r;
 }
 
 static int adopt(struct pod *pod, struct err *err)
@@ -409,10 +423,11 @@ static int on_uplink_reply(sd_event_source *source, int fd, uint32_t events, voi
 		pod->uplink_reply = sd_event_source_disable_unref(source);
 		return 0;
 	}
-	if (r < 0)
+	if (r < 0 && (operation == UPLINK_CONFIGURE || operation == UPLINK_NET))
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
 	if (operation == UPLINK_NET && r < 0)
 		refuse_net(pod, &err);
+	pod_uplink_answered(pod, operation, r, err.msg);
 	if (operation != UPLINK_CONFIGURE)
 		return 0;
 	if (r == 0) {
@@ -433,6 +448,7 @@ static int watch_uplink(struct pod *pod, struct err *err)
 	sd_event_now(pod->event, CLOCK_MONOTONIC, &pod->uplink_since);
 	/* From now on nothing waits for it: what it does not take at once it is killed for. */
 	fd_set_nonblock(pod->uplink);
+	pod->uplink_async = true;
 	pod->uplink_reply = sd_event_source_disable_unref(pod->uplink_reply);
 	r = sd_event_add_io(pod->event, &pod->uplink_reply, pod->uplink, EPOLLIN, on_uplink_reply,
 		pod);
@@ -486,6 +502,7 @@ static int on_uplink_exit(sd_event_source *source, int fd, uint32_t events, void
 	waitid(P_PIDFD, (id_t)fd, &(siginfo_t){}, WEXITED | WNOHANG);
 	cleanup_close(&pod->uplink);
 	pod->uplink = -1;
+	pod_uplink_forget(pod);
 	if (pod->state.phase != POD_RUNNING)
 		return 0;
 	sd_event_now(pod->event, CLOCK_MONOTONIC, &now);

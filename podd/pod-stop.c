@@ -26,6 +26,7 @@
 #include "events.h"
 #include "file.h"
 #include "hierarchy.h"
+#include "network.h"
 #include "pod.h"
 #include "server.h"
 #include "text.h"
@@ -312,6 +313,7 @@ void pod_gone(struct pod *pod)
 	}
 	pod->uplink_exit = sd_event_source_disable_unref(pod->uplink_exit);
 	pod_kill_uplink(pod);
+	network_close(pod->network);
 	pod_clean(pod, true);
 	pod->state.podd = (struct proc_id){};
 	r = pod_set_phase(pod, wanted ? POD_STOPPED : POD_FAILED, &err);

@@ -16,6 +16,7 @@
 #include "containers.h"
 #include "file.h"
 #include "hierarchy.h"
+#include "network.h"
 #include "resolv.h"
 #include "server.h"
 #include "text.h"
@@ -56,6 +57,8 @@ void pod_close(struct pod *pod)
 	resolv_free(pod->resolv);
 	children_free(pod->children);
 	containers_free(pod->containers);
+	network_free(pod->network);
+	pod_uplink_done_queue(pod);
 	server_free(pod->server);
 	sd_event_source_disable_unref(pod->outer_exit);
 	sd_event_source_disable_unref(pod->uplink_exit);

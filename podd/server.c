@@ -35,6 +35,8 @@ struct buffer {
 struct connection {
 	struct server *server;
 	struct connection *next;
+	uint64_t serial;
+	size_t output_max;
 	int fd;
 	sd_event_source *source;
 	struct buffer input;
@@ -54,6 +56,7 @@ struct server {
 	sd_event_source *pause; /* without fds, before the next accept(2) */
 	struct connection *first;
 	unsigned n;
+	uint64_t serials;
 };
 
 static void buffer_drop(struct buffer *buffer, size_t n)
@@ -152,7 +155,7 @@ static int queue(struct connection *connection, const char *text, size_t length,
 		r = fd_send(connection->fd, text, length, fds, n_fds);
 		return r < 0 ? break_connection(connection, r) : 0;
 	}
-	r = buffer_reserve(&connection->output, length, SERVER_OUTPUT_MAX);
+	r = buffer_reserve(&connection->output, length, connection->output_max);
 	if (r < 0)
 		return break_connection(connection, r);
 	memcpy(connection->output.data + connection->output.length, text, length);
@@ -206,6 +209,30 @@ int connection_fail(struct connection *connection, const char *reason)
 
 	json_set_string(parameters, "reason", reason);
 	return connection_error(connection, VARLINK_INTERFACE ".Failed", parameters);
+}
+
+uint64_t connection_serial(const struct connection *connection)
+{
+	return connection->serial;
+}
+
+struct connection *server_find(struct server *server, uint64_t serial)
+{
+	struct connection *connection = server->first;
+
+	while (connection && (connection->serial != serial || connection->broken))
+		connection = connection->next;
+	return connection;
+}
+
+void connection_expect_much(struct connection *connection)
+{
+	connection->output_max = SERVER_LONG_OUTPUT_MAX;
+}
+
+bool connection_wants_more(const struct connection *connection)
+{
+	return connection->more;
 }
 
 void connection_hold(struct connection *connection)
@@ -315,6 +342,8 @@ static int add_connection(struct server *server, int fd)
 		return r;
 	}
 	connection->server = server;
+	connection->serial = ++server->serials;
+	connection->output_max = SERVER_OUTPUT_MAX;
 	connection->fd = fd;
 	connection->next = server->first;
 	server->first = connection;

@@ -8,6 +8,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "err.h"
 #include "json.h"
@@ -20,6 +21,7 @@ struct connection;
 /* Quotas on what one user can make podd hold. */
 #define SERVER_CONNECTIONS_MAX 128
 #define SERVER_OUTPUT_MAX (1024 * 1024)
+#define SERVER_LONG_OUTPUT_MAX (16 * 1024 * 1024)
 
 int server_new(struct pod *pod, struct server **ret, struct err *err);
 void server_free(struct server *server);
@@ -35,6 +37,15 @@ int connection_fail(struct connection *connection, const char *reason);
 
 /* The reply comes later; until then no further call of this connection is read. */
 void connection_hold(struct connection *connection);
+
+/* For a reply that comes later: the connection may be gone by then (NULL). */
+uint64_t connection_serial(const struct connection *connection);
+struct connection *server_find(struct server *server, uint64_t serial);
+
+/* A long list is to come: the larger quota holds. */
+void connection_expect_much(struct connection *connection);
+/* Did the present call allow several replies? */
+bool connection_wants_more(const struct connection *connection);
 
 /* The connection gets every event from now on. */
 void connection_subscribe(struct connection *connection);

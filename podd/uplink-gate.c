@@ -121,7 +121,9 @@ bool uplink_gate_pass(struct uplink_gate *gate, const uint8_t *frame, size_t len
 		reject(gate, frame, length, &packet);
 		return false;
 	}
-	if (uplink_tracker_note(gate->tracker, scope, &packet, length, false))
+	/* libslirp has no way for what is to many. */
+	if (!uplink_is_group(&packet.destination.ip) &&
+		uplink_tracker_note(gate->tracker, scope, &packet, length, false))
 		scope->counters.fallbacks++;
 	return true;
 }

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The control socket's methods about the pod's network: ports, egress rules, and what podd-uplink
+ * reports. For the latter the connection waits until the uplink has answered; it may be gone by
+ * then.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "children.h"
+#include "cleanup.h"
+#include "hierarchy.h"
+#include "methods-internal.h"
+#include "network-internal.h"
+#include "outer.h"
+#include "pod-network.h"
+#include "server.h"
+#include "text.h"
+#include "traffic.h"
+#include "uplink.h"
+
+/* Of one reply: well below VARLINK_MESSAGE_MAX. */
+#define LIST_PART 400
+#define SNAPLEN_MAX 262144
+
+/* ---- parameters ---- */
+
+/* A child that there is, attached or made. Return: false when the connection has its answer. */
+static bool read_child(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call, const char **ret)
+{
+	autoclose int childfd = -1;
+	struct json *parameters;
+	struct err err = {};
+
+	*ret = "";
+	if (json_read_string(call->parameters, "child", false, ret, &err) < 0 ||
+		(**ret && name_check_component(*ret, &err) < 0)) {
+		methods_invalid(connection, "child", err.msg);
+		return false;
+	}
+	if (!**ret || hierarchy_open_child(pod->podfd, *ret, false, &childfd, NULL) == 0)
+		return true;
+	parameters = json_new_object();
+	json_set_string(parameters, "child", *ret);
+	connection_error(connection, VARLINK_INTERFACE ".NoSuchChild", parameters);
+	return false;
+}
+
+static bool has_uplink(struct pod *pod, struct connection *connection)
+{
+	struct json *parameters;
+
+	if (pod->spec.net == POD_NET_SLIRP)
+		return true;
+	parameters = json_new_object();
+	json_set_string(parameters, "reason",
+		pod->spec.net == POD_NET_HOST ? "it has the host's own network"
+					      : "it has no way out (--net none)");
+	connection_error(connection, VARLINK_INTERFACE ".NoUplink", parameters);
+	return false;
+}
+
+/* ---- lists ---- */
+
+/* In one reply, or, where it is long and the caller allows it, in several. Takes the array over. */
+static void reply_list(struct connection *connection, const char *key, struct json *array)
+{
+	size_t n = json_length(array), at = 0;
+
+	connection_expect_much(connection);
+	do {
+		struct json *reply = json_new_object(), *part = json_set_array(reply, key);
+		size_t end = n;
+
+		if (connection_wants_more(connection) && n - at > LIST_PART)
+			end = at + LIST_PART;
+		for (; at < end; at++)
+			json_append(part, json_copy(json_at(array, at)));
+		if (connection_reply(connection, reply, NULL, 0, at < n) < 0)
+			break;
+	} while (at < n);
+	json_free(array);
+}
+
+void method_ports(struct pod *pod, struct connection *connection, const struct varlink_call *call)
+{
+	reply_list(connection, "ports", network_ports(pod->network));
+}
+
+void method_egress(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	reply_list(connection, "rules", network_rules(pod->network));
+}
+
+/* ---- ports ---- */
+
+static void reply_port_error(struct connection *connection, int r, const char *spec,
+	const char *reason)
+{
+	struct json *parameters;
+
+	if (!spec) {
+		connection_fail(connection, reason);
+		return;
+	}
+	parameters = json_new_object();
+	json_set_string(parameters, "spec", spec);
+	if (r == -ENOENT) {
+		connection_error(connection, VARLINK_INTERFACE ".NoSuchPort", parameters);
+		return;
+	}
+	json_set_string(parameters, "reason", reason);
+	connection_error(connection, VARLINK_INTERFACE ".PortFailed", parameters);
+}
+
+void method_port_add(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	const char *child, *failed = NULL;
+	int64_t wait_ms = NETWORK_WAIT_MS;
+	autostrv specs = NULL;
+	struct json *ports = NULL;
+	struct err err = {};
+	int r;
+
+	if (!has_uplink(pod, connection) || !read_child(pod, connection, call, &child))
+		return;
+	r = json_read_strv(call->parameters, "specs", true, &specs, &err);
+	if (r == 0)
+		r = json_read_int(call->parameters, "wait_ms", false, 0, POD_NETWORK_WAIT_MS_MAX,
+			&wait_ms, &err);
+	if (r < 0) {
+		methods_invalid(connection, "specs", err.msg);
+		return;
+	}
+	r = network_add_ports(pod->network, child, specs, (uint32_t)wait_ms, &ports, &failed, &err);
+	if (r < 0)
+		reply_port_error(connection, r == -ENOENT ? -EINVAL : r, failed, err.msg);
+	else
+		reply_list(connection, "ports", ports);
+}
+
+void method_port_remove(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	const char *child, *failed = NULL;
+	autostrv specs = NULL;
+	struct json *ports = NULL;
+	struct err err = {};
+	bool all = false;
+	int r;
+
+	if (!read_child(pod, connection, call, &child))
+		return;
+	r = json_read_strv(call->parameters, "specs", true, &specs, &err);
+	if (r == 0)
+		r = json_read_bool(call->parameters, "all", false, &all, &err);
+	if (r < 0) {
+		methods_invalid(connection, "specs", err.msg);
+		return;
+	}
+	r = network_remove_ports(pod->network, child, specs, all, &ports, &failed, &err);
+	if (r < 0) {
+		json_free(ports);
+		reply_port_error(connection, r, failed, err.msg);
+		return;
+	}
+	reply_list(connection, "ports", ports);
+}
+
+/* ---- rules ---- */
+
+void method_egress_add(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	autostrv texts = NULL;
+	struct json *rules = NULL;
+	struct err err = {};
+	int64_t position = 0;
+	const char *child;
+	int r;
+
+	if (!has_uplink(pod, connection) || !read_child(pod, connection, call, &child))
+		return;
+	r = json_read_strv(call->parameters, "rules", true, &texts, &err);
+	if (r == 0)
+		r = json_read_int(call->parameters, "position", false, 0, INT32_MAX, &position, &err);
+	if (r < 0) {
+		methods_invalid(connection, "rules", err.msg);
+		return;
+	}
+	r = network_add_rules(pod->network, child, texts, (unsigned)position, &rules, &err);
+	if (r < 0)
+		connection_fail(connection, err.msg);
+	else
+		reply_list(connection, "rules", rules);
+}
+
+/* Return: 0, -EINVAL, -ENOMEM. */
+static int read_positions(const struct varlink_call *call, int64_t **ret, size_t *ret_n,
+	struct err *err)
+{
+	const struct json *array = NULL;
+	int r = json_read_array(call->parameters, "positions", false, &array, err);
+
+	if (r < 0)
+		return r;
+	*ret_n = json_length(array);
+	*ret = calloc(*ret_n + 1, sizeof(**ret));
+	if (!*ret)
+		return err_oom(err);
+	for (size_t i = 0; i < *ret_n; i++)
+		if (json_int(json_at(array, i), &(*ret)[i]) < 0)
+			return err_set(err, -EINVAL, "a position is not a number");
+	return 0;
+}
+
+void method_egress_remove(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	autofree int64_t *positions = NULL;
+	struct json *rules = NULL, *parameters;
+	struct err err = {};
+	const char *child;
+	bool all = false;
+	int64_t failed = 0;
+	size_t n = 0;
+	int r;
+
+	if (!read_child(pod, connection, call, &child))
+		return;
+	r = read_positions(call, &positions, &n, &err);
+	if (r == 0)
+		r = json_read_bool(call->parameters, "all", false, &all, &err);
+	if (r < 0) {
+		methods_invalid(connection, "positions", err.msg);
+		return;
+	}
+	r = network_remove_rules(pod->network, child, positions, n, all, &rules, &failed, &err);
+	if (r == 0) {
+		reply_list(connection, "rules", rules);
+		return;
+	}
+	json_free(rules);
+	if (r != -ENOENT) {
+		connection_fail(connection, err.msg);
+		return;
+	}
+	parameters = json_new_object();
+	json_set_int(parameters, "position", failed);
+	connection_error(connection, VARLINK_INTERFACE ".NoSuchRule", parameters);
+}
+
+/* ---- what the uplink reports ---- */
+
+struct inquiry {
+	uint64_t serial; /* of the connection */
+	int file;
+	bool flows; /* otherwise the pod's inspection */
+};
+
+static void inquiry_done(struct inquiry **inquiry)
+{
+	if (!*inquiry)
+		return;
+	cleanup_close(&(*inquiry)->file);
+	free(*inquiry);
+}
+
+static struct json *inspect(const struct pod *pod, struct json *stats)
+{
+	struct json *reply = json_new_object(), *uplink;
+
+	json_set(reply, "spec", pod_spec_to_json(&pod->spec));
+	json_set(reply, "state", pod_state_to_json(&pod->state));
+	json_set_int(reply, "children", children_count(pod->children));
+	if (pod->spec.net != POD_NET_SLIRP)
+		return reply;
+	uplink = json_set_object(reply, "uplink");
+	json_set_string(uplink, "path", pod_takes_tcp(pod) ? "splice" : "libslirp");
+	if (pod_takes_tcp(pod))
+		json_set_string(uplink, "queue",
+			pod->uplink_net.queue == OUTER_QUEUE_NFT ? "nft" : "xt");
+	else
+		json_set_string(uplink, "reason",
+			pod->spec.uplink_path == POD_PATH_LIBSLIRP
+				? "the pod was created with --uplink-path libslirp"
+				: pod->uplink_net.reason);
+	json_set_bool(uplink, "sourceKept", pod->uplink_net.transparent);
+	json_set_int(uplink, "pid", pod->state.uplink.pid);
+	json_set_int(uplink, "restarts", pod->uplink_restarts);
+	if (stats)
+		json_set(uplink, "stats", stats);
+	return reply;
+}
+
+static void on_report(struct pod *pod, void *opaque, int result, const char *text)
+{
+	cleanup(inquiry_done) struct inquiry *inquiry = opaque;
+	struct connection *connection = server_find(pod->server, inquiry->serial);
+	struct json *stats = NULL, *flows = NULL;
+	struct err err = {};
+
+	if (result < 0)
+		err_set(&err, result, "%s", text);
+	else
+		result = traffic_read(pod, inquiry->file, &stats, &flows, &err);
+	if (connection && inquiry->flows && result < 0)
+		connection_fail(connection, err.msg);
+	else if (connection && inquiry->flows)
+		reply_list(connection, "flows", take_ptr(flows));
+	else if (connection)
+		connection_reply(connection, inspect(pod, take_ptr(stats)), NULL, 0, false);
+	json_free(stats);
+	json_free(flows);
+}
+
+/* Return: 0: the answer comes; -ENOTCONN, -errno. */
+static int inquire(struct pod *pod, struct connection *connection, bool flows, struct err *err)
+{
+	const struct uplink_request request = {.operation = UPLINK_REPORT};
+	cleanup(inquiry_done) struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
+	int r;
+
+	if (!inquiry)
+		return err_oom(err);
+	inquiry->serial = connection_serial(connection);
+	inquiry->flows = flows;
+	inquiry->file = -1;
+	r = traffic_make_file(&inquiry->file);
+	if (r < 0)
+		return err_set(err, r, "making a file for podd-uplink's report: %s", strerror(-r));
+	r = pod_ask_uplink(pod, &request, &inquiry->file, 1, on_report, inquiry, err);
+	if (r < 0)
+		return r;
+	(void)take_ptr(inquiry);
+	connection_hold(connection);
+	return 0;
+}
+
+void method_inspect(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	if (pod->spec.net != POD_NET_SLIRP || inquire(pod, connection, false, NULL) < 0)
+		connection_reply(connection, inspect(pod, NULL), NULL, 0, false);
+}
+
+void method_flows(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	struct err err = {};
+
+	if (has_uplink(pod, connection) && inquire(pod, connection, true, &err) < 0)
+		connection_fail(connection, err.msg);
+}
+
+/* The reading end goes out with the reply, so it is kept until the uplink has the other one. */
+static void on_capture(struct pod *pod, void *opaque, int result, const char *text)
+{
+	cleanup(inquiry_done) struct inquiry *inquiry = opaque;
+	struct connection *connection = server_find(pod->server, inquiry->serial);
+
+	if (connection && result < 0)
+		connection_fail(connection, text);
+	else if (connection)
+		connection_reply(connection, json_new_object(), &inquiry->file, 1, false);
+}
+
+static int start_capture(struct pod *pod, struct connection *connection, uint32_t snaplen,
+	struct err *err)
+{
+	const struct uplink_request request = {
+		.operation = UPLINK_CAPTURE,
+		.length = sizeof(request.snaplen),
+		.snaplen = snaplen,
+	};
+	cleanup(inquiry_done) struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
+	autoclose int write_end = -1;
+	int pipe_fds[2], r;
+
+	if (!inquiry)
+		return err_oom(err);
+	inquiry->file = -1;
+	inquiry->serial = connection_serial(connection);
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return err_errno(err, "making a pipe");
+	inquiry->file = pipe_fds[0];
+	write_end = pipe_fds[1];
+	r = pod_ask_uplink(pod, &request, &write_end, 1, on_capture, inquiry, err);
+	if (r < 0)
+		return r;
+	(void)take_ptr(inquiry);
+	connection_hold(connection);
+	return 0;
+}
+
+void method_capture(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	struct err err = {};
+	int64_t snaplen = 0;
+
+	if (!has_uplink(pod, connection))
+		return;
+	if (json_read_int(call->parameters, "snaplen", false, 0, SNAPLEN_MAX, &snaplen, &err) < 0)
+		methods_invalid(connection, "snaplen", err.msg);
+	else if (start_capture(pod, connection, (uint32_t)snaplen, &err) < 0)
+		connection_fail(connection, err.msg);
+}
