@@ -139,6 +139,34 @@ static void tells_and_resets(struct talk *talk)
 	at_once(talk, PORT_TELLS_AND_RESETS);
 }
 
+/* A client's port may be the same towards two servers at one time. */
+static void one_port_two_servers(struct talk *talk)
+{
+	static const uint16_t ports[] = {PORT_TELLS, 0};
+	static const char line[] = "short x\n";
+	struct talk_peer own, peer;
+	int fds[2], on = 1;
+
+	talk_resolve(is_six(talk) ? "::" : "0.0.0.0", 0, &own);
+	for (int i = 0; i < 2; i++) {
+		talk_resolve(talk->address, (uint16_t)(talk->port + ports[i]), &peer);
+		fds[i] = talk_socket(&own, SOCK_STREAM);
+		setsockopt(fds[i], SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		if (bind(fds[i], (struct sockaddr *)&own.address, own.length) < 0 ||
+			getsockname(fds[i], (struct sockaddr *)&own.address, &own.length) < 0)
+			talk_say(talk, "bind: %s", talk_error(errno));
+		if (connect(fds[i], (struct sockaddr *)&peer.address, peer.length) < 0)
+			talk_say(talk, "connect: %s", talk_error(errno));
+	}
+	send(fds[1], line, strlen(line), MSG_NOSIGNAL);
+	for (int i = 0; i < 2; i++) {
+		talk->fd = fds[i];
+		talk_receive(talk, AT_ONCE);
+		close(fds[i]);
+	}
+	talk->fd = -1;
+}
+
 /* ---- datagrams ---- */
 
 static int open_datagrams(struct talk *talk, uint16_t port)
@@ -216,6 +244,7 @@ const struct scenario reach_scenarios[] = {
 	{"resets-at-once", "tcp", resets_at_once, NULL},
 	{"tells-at-once", "tcp", tells_at_once, NULL},
 	{"tells-and-resets", "tcp", tells_and_resets, NULL},
+	{"one-port-two-servers", "tcp", one_port_two_servers, NULL},
 	{"datagram-sizes", "udp", datagram_sizes, NULL},
 	{"datagram-burst", "udp", datagram_burst, NULL},
 	{"datagram-refused", "udp", datagram_refused, NULL},

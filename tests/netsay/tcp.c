@@ -20,6 +20,8 @@ enum {
 	/* Longer than any path needs to take in what it has room for. */
 	BLOCKED_MS = 300,
 	SHORT_CONNECTIONS = 2000,
+	BUSY_PROCESSES = 16,
+	BUSY_CONNECTIONS = 500,
 };
 
 static void say_and_answer_client(struct talk *talk)
@@ -266,27 +268,84 @@ static void slow_reader_server(struct talk *talk)
 	talk_receive(talk, ALL);
 }
 
-/* No connection of its own: one after the other. */
-static void short_connections_client(struct talk *talk)
+/* Four bytes from one port of the server's, or what another one sends at once: each client's port
+ * soon meets both. Return: 0, or an error, ECONNABORTED when bytes were missing. */
+static int connect_shortly(struct talk *talk, bool at_once)
 {
-	int good = 0, fd, error = 0;
-	char buffer[4];
+	char buffer[AT_ONCE];
+	ssize_t size = at_once ? AT_ONCE : 4;
+	int error = 0, fd;
 
-	for (int i = 0; i < SHORT_CONNECTIONS; i++) {
-		fd = scenario_connect(talk, "short");
-		if (fd < 0) {
-			error = -fd;
-			continue;
-		}
-		if (recv(fd, buffer, sizeof(buffer), MSG_WAITALL) == 4 &&
-			memcmp(buffer, "here", 4) == 0 && recv(fd, buffer, 1, 0) == 0)
+	errno = 0;
+	fd = at_once ? talk_connect(talk->address, (uint16_t)(talk->port + PORT_TELLS), SOCK_STREAM)
+		     : scenario_connect(talk, "short");
+	if (fd < 0)
+		return -fd;
+	if (recv(fd, buffer, (size_t)size, MSG_WAITALL) != size || recv(fd, buffer, 1, 0) != 0)
+		error = errno ? errno : ECONNABORTED;
+	close(fd);
+	return error;
+}
+
+/* Return: how many of so many connections were answered as they should; ret_error: of one of the
+ * others. */
+static int connect_often(struct talk *talk, int count, int *ret_error)
+{
+	int good = 0;
+
+	for (int i = 0; i < count; i++) {
+		int error = connect_shortly(talk, i % 2);
+
+		if (error == 0)
 			good++;
 		else
-			error = errno;
-		close(fd);
+			*ret_error = error;
 	}
-	talk_say(talk, "%d of %d%s%s", good, SHORT_CONNECTIONS, error ? ", " : "",
-		error ? talk_error(error) : "");
+	return good;
+}
+
+static void say_count(struct talk *talk, int good, int count, int error)
+{
+	talk_say(talk, "%d of %d%s%s", good, count, good < count ? ", " : "",
+		good < count ? talk_error(error) : "");
+}
+
+/* One after the other. */
+static void short_connections_client(struct talk *talk)
+{
+	int error = 0, good = connect_often(talk, SHORT_CONNECTIONS, &error);
+
+	say_count(talk, good, SHORT_CONNECTIONS, error);
+}
+
+struct outcome {
+	int good, error;
+};
+
+/* So many at a time that ports come round while old connections are still remembered. */
+static void busy_connections_client(struct talk *talk)
+{
+	struct outcome sum = {0}, one = {0};
+	int results[2];
+
+	if (pipe(results) < 0)
+		return;
+	for (int i = 0; i < BUSY_PROCESSES; i++) {
+		if (fork() != 0)
+			continue;
+		one.good = connect_often(talk, BUSY_CONNECTIONS, &one.error);
+		_exit(write(results[1], &one, sizeof(one)) != sizeof(one));
+	}
+	for (int i = 0; i < BUSY_PROCESSES && read(results[0], &one, sizeof(one)) == sizeof(one);
+		i++) {
+		sum.good += one.good;
+		sum.error = one.error ? one.error : sum.error;
+	}
+	while (wait(NULL) > 0)
+		;
+	close(results[0]);
+	close(results[1]);
+	say_count(talk, sum.good, BUSY_PROCESSES * BUSY_CONNECTIONS, sum.error);
 }
 
 const struct scenario tcp_scenarios[] = {
@@ -308,5 +367,6 @@ const struct scenario tcp_scenarios[] = {
 	{"large-both", "bulk", large_both, large_both},
 	{"slow-reader", "bulk", slow_reader_client, slow_reader_server},
 	{"short-connections", "bulk", short_connections_client, NULL},
+	{"busy-connections", "bulk", busy_connections_client, NULL},
 	{NULL, NULL, NULL, NULL},
 };
