@@ -156,7 +156,7 @@ static void link_age(struct client *client)
 
 static void use(struct client *client)
 {
-	client->used_ms = uplink_now_ms();
+	client->used_ms = uplink_loop_now_ms();
 	unlink_age(client);
 	link_age(client);
 }
@@ -218,7 +218,7 @@ static struct client *client_new(struct socket *socket, const struct uplink_addr
 		return NULL;
 	}
 	client->scope = uplink_scope_ref(scope);
-	client->since_ms = uplink_now_ms();
+	client->since_ms = uplink_loop_now_ms();
 	bucket = client_bucket(datagrams, socket, address);
 	client->next_by_client = *bucket;
 	*bucket = client;
@@ -251,7 +251,7 @@ static struct client *client_of(struct socket *socket, const struct uplink_addre
 static int on_timer(sd_event_source *source, uint64_t now_us, void *opaque)
 {
 	struct uplink_datagrams *datagrams = opaque;
-	int64_t now = uplink_now_ms();
+	int64_t now = uplink_loop_now_ms();
 
 	for (struct client *client = datagrams->oldest, *newer; client; client = newer) {
 		newer = client->newer;
@@ -546,7 +546,7 @@ void uplink_datagrams_set_mac(struct uplink_datagrams *datagrams, const uint8_t 
 void uplink_datagrams_report(const struct uplink_datagrams *datagrams,
 	void (*each)(void *opaque, const struct uplink_flow_info *info), void *opaque)
 {
-	int64_t now = uplink_now_ms();
+	int64_t now = uplink_loop_now_ms();
 
 	for (const struct client *client = datagrams->newest; client; client = client->older) {
 		const struct uplink_flow_info info = {

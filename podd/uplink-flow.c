@@ -5,9 +5,11 @@
 #include "uplink-flow.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define HASH_SIZE 4096
@@ -26,7 +28,8 @@ struct uplink_flows {
 	void (*tick)(void *opaque);
 	void *opaque;
 	struct uplink_flow *first;
-	struct uplink_flow *hash[HASH_SIZE];
+	struct uplink_flow *exact[HASH_SIZE]; /* by both addresses */
+	struct uplink_flow *alike[HASH_SIZE]; /* without the source's port */
 	unsigned n;
 	unsigned max;
 };
@@ -46,7 +49,7 @@ static unsigned most_flows(unsigned pipes)
 static int on_timer(sd_event_source *source, uint64_t now_us, void *opaque)
 {
 	struct uplink_flows *flows = opaque;
-	int64_t now = uplink_now_ms();
+	int64_t now = uplink_loop_now_ms();
 
 	for (struct uplink_flow *flow = flows->first; flow; flow = flow->next)
 		if (flow->state != FLOW_OPEN && flow->deadline_ms > 0 && flow->deadline_ms <= now)
@@ -81,7 +84,7 @@ int uplink_flows_new(sd_event *event, struct uplink_loop *loop, struct uplink_sc
 	flows->loop = loop;
 	flows->scopes = scopes;
 	flows->max = most_flows(PIPES_MAX);
-	r = uplink_splice_new(loop, PIPES_MAX, &flows->splice, err);
+	r = uplink_splice_new(event, loop, PIPES_MAX, &flows->splice, err);
 	if (r < 0)
 		return r;
 	flows->tick = tick;
@@ -129,36 +132,71 @@ static bool address_equal(const struct uplink_address *a, const struct uplink_ad
 	return a->port == b->port && !memcmp(&a->ip, &b->ip, sizeof(a->ip));
 }
 
+static struct uplink_address without_port(const struct uplink_address *address)
+{
+	return (struct uplink_address){.ip = address->ip};
+}
+
+/* Where a flow with these addresses hangs in either table. */
+static void find_places(const struct uplink_flows *flows, const struct uplink_address *source,
+	const struct uplink_address *destination, struct uplink_flow ***ret_exact,
+	struct uplink_flow ***ret_alike)
+{
+	const struct uplink_address host = without_port(source);
+	struct uplink_flows *table = (struct uplink_flows *)flows;
+
+	*ret_exact = &table->exact[hash(source, destination)];
+	*ret_alike = &table->alike[hash(&host, destination)];
+}
+
 struct uplink_flow *uplink_flow_find(const struct uplink_flows *flows,
 	const struct uplink_address *source, const struct uplink_address *destination)
 {
-	struct uplink_flow *flow = flows->hash[hash(source, destination)];
+	struct uplink_flow *flow = flows->exact[hash(source, destination)];
 
 	while (flow && !(address_equal(&flow->source, source) &&
 			       address_equal(&flow->destination, destination)))
-		flow = flow->hash_next;
+		flow = flow->hash_next[0];
+	return flow;
+}
+
+struct uplink_flow *uplink_flow_find_like(const struct uplink_flows *flows, enum flow_state state,
+	const struct uplink_address *source, const struct uplink_address *destination)
+{
+	const struct uplink_address host = without_port(source);
+	struct uplink_flow *flow = flows->alike[hash(&host, destination)];
+
+	while (flow && !(flow->state == state &&
+			       !memcmp(&flow->source.ip, &source->ip, sizeof(source->ip)) &&
+			       address_equal(&flow->destination, destination)))
+		flow = flow->hash_next[1];
 	return flow;
 }
 
 void uplink_flow_hash(struct uplink_flow *flow)
 {
-	struct uplink_flow **place = &flow->flows->hash[hash(&flow->source, &flow->destination)];
+	struct uplink_flow **places[2];
 
-	flow->hash_next = *place;
-	*place = flow;
+	find_places(flow->flows, &flow->source, &flow->destination, &places[0], &places[1]);
+	for (int i = 0; i < 2; i++) {
+		flow->hash_next[i] = *places[i];
+		*places[i] = flow;
+	}
 	flow->hashed = true;
 }
 
 static void unhash(struct uplink_flow *flow)
 {
-	struct uplink_flow **link;
+	struct uplink_flow **links[2];
 
 	if (!flow->hashed)
 		return;
-	link = &flow->flows->hash[hash(&flow->source, &flow->destination)];
-	while (*link != flow)
-		link = &(*link)->hash_next;
-	*link = flow->hash_next;
+	find_places(flow->flows, &flow->source, &flow->destination, &links[0], &links[1]);
+	for (int i = 0; i < 2; i++) {
+		while (*links[i] != flow)
+			links[i] = &(*links[i])->hash_next[i];
+		*links[i] = flow->hash_next[i];
+	}
 	flow->hashed = false;
 }
 
@@ -180,7 +218,7 @@ struct uplink_flow *uplink_flow_new(struct uplink_flows *flows, struct uplink_sc
 	flow->inbound = inbound;
 	flow->source = *source;
 	flow->destination = *destination;
-	flow->since_ms = uplink_now_ms();
+	flow->since_ms = uplink_loop_now_ms();
 	flow->next = flows->first;
 	if (flow->next)
 		flow->next->previous = flow;
@@ -254,6 +292,34 @@ void uplink_flow_open(struct uplink_flow *flow, int inner)
 	}
 	flow->fd = flow->inner = -1;
 	flow->state = FLOW_OPEN;
+	if (flow->was_reset)
+		uplink_splice_mark_reset(&flow->pair);
+}
+
+int uplink_flow_connected(int fd)
+{
+	socklen_t size = sizeof(int);
+	int error = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+		return -errno;
+	return -error;
+}
+
+int uplink_flow_connect(int fd, const struct uplink_address *to)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+	struct sockaddr_storage address;
+	socklen_t length = uplink_sockaddr(to, &address);
+
+	if (connect(fd, (struct sockaddr *)&address, length) == 0)
+		return 0;
+	if (errno != EINPROGRESS)
+		return -errno;
+	/* Not by another connect(2): that would throw away what came before a reset. */
+	if (poll(&ready, 1, 0) <= 0)
+		return -EINPROGRESS;
+	return ready.revents == POLLOUT ? 0 : uplink_flow_connected(fd);
 }
 
 struct uplink_flow *uplink_flows_first(const struct uplink_flows *flows)

@@ -25,7 +25,7 @@ struct uplink_flow {
 	struct splice_pair pair; /* OPEN */
 	struct uplink_flows *flows;
 	struct uplink_flow *next, *previous;
-	struct uplink_flow *hash_next; /* of those that are to be found by their addresses */
+	struct uplink_flow *hash_next[2]; /* of those that are to be found by their addresses */
 	struct uplink_scope *scope;
 	struct uplink_watch watch; /* of fd, before OPEN */
 	int fd;                    /* before OPEN: out: to the outside; in: from there */
@@ -38,6 +38,7 @@ struct uplink_flow {
 	enum flow_state state;
 	bool inbound;
 	bool hashed;
+	bool was_reset; /* out: the outside has accepted, and reset since */
 	bool gone; /* cut before it was open: to be freed */
 	int64_t since_ms;
 	int64_t deadline_ms; /* not OPEN: then it is cut; 0: the kernel has its own time-out */
@@ -62,8 +63,18 @@ void uplink_flow_cut(struct uplink_flow *flow);
 void uplink_flow_hash(struct uplink_flow *flow);
 struct uplink_flow *uplink_flow_find(const struct uplink_flows *flows,
 	const struct uplink_address *source, const struct uplink_address *destination);
+/* One in that state from the same host to the same destination, whatever its port. */
+struct uplink_flow *uplink_flow_find_like(const struct uplink_flows *flows, enum flow_state state,
+	const struct uplink_address *source, const struct uplink_address *destination);
 /* Joins flow->fd and @inner, both taken over. On failure the flow is cut. */
 void uplink_flow_open(struct uplink_flow *flow, int inner);
+
+/* connect(2) of a non-blocking socket. Return: 0 when it is connected already, as on a loopback it
+ * mostly is; -EINPROGRESS; -errno. */
+int uplink_flow_connect(int fd, const struct uplink_address *to);
+/* Once it is writable: did it succeed? What was received before a reset stays readable. Return: 0 or
+ * -errno. */
+int uplink_flow_connected(int fd);
 
 /* In the order of their age, the youngest first. */
 struct uplink_flow *uplink_flows_first(const struct uplink_flows *flows);

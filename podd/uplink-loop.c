@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Few enough that nobody waits long for a place in the next turn. */
@@ -120,6 +121,14 @@ static void run_deferred(struct uplink_loop *loop)
 		work->run(work);
 		work = next;
 	}
+}
+
+int64_t uplink_loop_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
 int uplink_loop_turn(struct uplink_loop *loop, int timeout_ms)

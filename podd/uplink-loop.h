@@ -53,6 +53,9 @@ bool uplink_loop_busy(const struct uplink_loop *loop);
 /* A timer of sd-event was set outside of its own callbacks: it must hear of it. */
 void uplink_loop_timers_changed(struct uplink_loop *loop);
 
+/* CLOCK_MONOTONIC, a few milliseconds coarse. */
+int64_t uplink_loop_now_ms(void);
+
 /* One turn: waits at most @timeout_ms (-1: forever), then does what there is.
  * Return: the number of events, or -errno. */
 int uplink_loop_turn(struct uplink_loop *loop, int timeout_ms);

@@ -171,43 +171,31 @@ static void fail(struct uplink_out *out, struct uplink_flow *flow, int error)
 static void release(struct uplink_out *out, struct uplink_flow *flow)
 {
 	flow->state = FLOW_RELEASED;
-	flow->deadline_ms = uplink_now_ms() + RELEASED_MS;
+	flow->deadline_ms = uplink_loop_now_ms() + RELEASED_MS;
 	if (uplink_queue_decide(out->queue, flow->packet, QUEUE_TAKE) < 0)
 		uplink_flow_cut(flow);
+}
+
+/* A reset after the connection was made is for whoever reads it: there may be data before it. One
+ * instead of it is ECONNREFUSED. */
+static void settle(struct uplink_out *out, struct uplink_flow *flow, int error)
+{
+	flow->was_reset = error == ECONNRESET || error == EPIPE;
+	if (error == 0 || flow->was_reset)
+		release(out, flow);
+	else
+		fail(out, flow, error);
 }
 
 static void on_connected(struct uplink_watch *watch, uint32_t events)
 {
 	struct uplink_flow *flow = container_of(watch, struct uplink_flow, watch);
 	struct uplink_out *out = flow->owner;
-	socklen_t size = sizeof(int);
-	int error = 0;
 
 	if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
 		return;
 	uplink_loop_remove(out->loop, flow->fd, watch);
-	if (getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-		error = errno;
-	if (error != 0)
-		fail(out, flow, error);
-	else
-		release(out, flow);
-}
-
-/* On a loopback the answer is there when connect(2) returns, but only a second call tells.
- * Return: 0, -EINPROGRESS, -errno. */
-static int begin_connect(int fd, const struct uplink_address *target)
-{
-	struct sockaddr_storage address;
-	socklen_t length = uplink_sockaddr(target, &address);
-
-	for (int i = 0; i < 2; i++) {
-		if (connect(fd, (struct sockaddr *)&address, length) == 0 || errno == EISCONN)
-			return 0;
-		if (errno != EINPROGRESS)
-			return errno == EALREADY ? -EINPROGRESS : -errno;
-	}
-	return -EINPROGRESS;
+	settle(out, flow, -uplink_flow_connected(flow->fd));
 }
 
 static int open_socket(const struct uplink_address *target, int *ret_fd)
@@ -233,15 +221,13 @@ static void start(struct uplink_out *out, struct uplink_flow *flow,
 	int r = open_socket(target, &flow->fd);
 
 	if (r == 0)
-		r = begin_connect(flow->fd, target);
-	if (r == 0) {
-		release(out, flow);
+		r = uplink_flow_connect(flow->fd, target);
+	if (r != -EINPROGRESS) {
+		settle(out, flow, -r);
 		return;
 	}
-	if (r == -EINPROGRESS) {
-		flow->watch.ready = on_connected;
-		r = uplink_loop_add(out->loop, flow->fd, EPOLLOUT | EPOLLET, &flow->watch);
-	}
+	flow->watch.ready = on_connected;
+	r = uplink_loop_add(out->loop, flow->fd, EPOLLOUT | EPOLLET, &flow->watch);
 	if (r < 0)
 		fail(out, flow, -r);
 }
@@ -297,6 +283,19 @@ static void on_syn(void *opaque, uint32_t id, const struct uplink_packet *packet
 
 /* ---- from the pod ---- */
 
+/* Connections from one port to several places become connections to one, the listening socket, so
+ * that the kernel gives some of them another port: now, or while it remembers the earlier one. Then
+ * any will do that goes from the same host to the same place: nothing was sent on it yet. */
+static struct uplink_flow *find_released(const struct uplink_out *out,
+	const struct uplink_address *source, const struct uplink_address *destination)
+{
+	struct uplink_flow *flow = uplink_flow_find(out->flows, source, destination);
+
+	if (flow && flow->state == FLOW_RELEASED)
+		return flow;
+	return uplink_flow_find_like(out->flows, FLOW_RELEASED, source, destination);
+}
+
 static int accept_one(struct listener *listener)
 {
 	struct sockaddr_storage peer, original = {};
@@ -312,8 +311,8 @@ static int accept_one(struct listener *listener)
 	if (getsockopt(fd, listener->level, listener->option, &original, &original_size) == 0 &&
 		uplink_from_sockaddr(&peer, &source) &&
 		uplink_from_sockaddr(&original, &destination))
-		flow = uplink_flow_find(listener->out->flows, &source, &destination);
-	if (!flow || flow->state != FLOW_RELEASED) {
+		flow = find_released(listener->out, &source, &destination);
+	if (!flow) {
 		splice_reset(take_fd(&fd));
 		return 0;
 	}

@@ -95,7 +95,7 @@ static void on_refusal(struct uplink_ports *ports, struct uplink_flow *flow, int
 	int64_t settled_ms = flow->scope->up_since_ms + flow->wait_ms;
 
 	flow->scope->counters.failed++;
-	if (error == EPIPE || (flow->scope->up && uplink_now_ms() > settled_ms))
+	if (error == EPIPE || (flow->scope->up && uplink_loop_now_ms() > settled_ms))
 		uplink_flow_cut(flow);
 	else
 		wait_for_server(ports, flow);
@@ -105,20 +105,18 @@ static void on_connected(struct uplink_watch *watch, uint32_t events)
 {
 	struct uplink_flow *flow = container_of(watch, struct uplink_flow, watch);
 	struct uplink_ports *ports = flow->owner;
-	socklen_t size = sizeof(int);
-	int error = 0;
+	int r;
 
 	if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
 		return;
 	uplink_loop_remove(ports->loop, flow->inner, watch);
-	if (getsockopt(flow->inner, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-		error = errno;
-	if (error == 0) {
+	r = uplink_flow_connected(flow->inner);
+	if (r == 0) {
 		uplink_flow_open(flow, take_fd(&flow->inner));
 		return;
 	}
 	close(take_fd(&flow->inner));
-	on_refusal(ports, flow, error);
+	on_refusal(ports, flow, -r);
 }
 
 static int bind_to(int fd, const struct uplink_address *source)
@@ -134,8 +132,6 @@ static int bind_to(int fd, const struct uplink_address *source)
 static int begin_connect(const struct uplink_ports *ports, int fd, struct uplink_address source,
 	const struct uplink_address *server)
 {
-	struct sockaddr_storage address;
-	socklen_t length = uplink_sockaddr(server, &address);
 	int r;
 
 	if (ports->transparent) {
@@ -147,13 +143,7 @@ static int begin_connect(const struct uplink_ports *ports, int fd, struct uplink
 		if (r < 0)
 			return r;
 	}
-	for (int i = 0; i < 2; i++) {
-		if (connect(fd, (struct sockaddr *)&address, length) == 0 || errno == EISCONN)
-			return 0;
-		if (errno != EINPROGRESS)
-			return errno == EALREADY ? -EINPROGRESS : -errno;
-	}
-	return -EINPROGRESS;
+	return uplink_flow_connect(fd, server);
 }
 
 static void reach(struct uplink_ports *ports, struct uplink_flow *flow)

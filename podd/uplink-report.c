@@ -75,7 +75,7 @@ static uint8_t state_of(const struct uplink_flow *flow)
 static void append_flows(struct report *report, const struct uplink *uplink)
 {
 	const struct uplink_flow *flow = uplink_flows_first(uplink->flows);
-	int64_t now = uplink_now_ms();
+	int64_t now = uplink_loop_now_ms();
 
 	for (; flow; flow = flow->next) {
 		const struct uplink_flow_info info = {

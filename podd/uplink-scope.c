@@ -198,7 +198,7 @@ int uplink_scopes_set(struct uplink_scopes *scopes, const struct uplink_child *c
 	remove_places(scopes, scope);
 	memcpy(scope->name, child->name, sizeof(scope->name));
 	if (child->up && !scope->up)
-		scope->up_since_ms = uplink_now_ms();
+		scope->up_since_ms = uplink_loop_now_ms();
 	scope->up = child->up;
 	scope->n_addresses = child->n_addresses;
 	memcpy(scope->addresses, child->addresses, sizeof(scope->addresses));
@@ -235,14 +235,6 @@ int uplink_scopes_set_rules(struct uplink_scopes *scopes, uint32_t id,
 	scopes->n_rules += (unsigned)n - scope->n_rules;
 	scope->n_rules = (unsigned)n;
 	return 0;
-}
-
-int64_t uplink_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
 bool uplink_scope_server(const struct uplink_scope *scope, const struct in6_addr *client,

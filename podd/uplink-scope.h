@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "egress.h"
 #include "err.h"
+#include "uplink-loop.h"
 #include "uplink-packet.h"
 #include "uplink.h"
 
@@ -26,7 +27,7 @@ struct uplink_scope {
 	unsigned n_addresses;
 	struct in6_addr addresses[UPLINK_ADDRESSES_MAX];
 	bool up;       /* its servers may be reached */
-	int64_t up_since_ms; /* see uplink_now_ms(); 0: long enough */
+	int64_t up_since_ms; /* see uplink_loop_now_ms(); 0: long enough */
 	bool leaving;  /* removed; kept for the connections that name it */
 	unsigned references;
 	unsigned n_rules;
@@ -67,8 +68,6 @@ bool uplink_scope_server(const struct uplink_scope *scope, const struct in6_addr
  * something else there (a loopback, the pod's networks, another family), the gateway's. */
 struct uplink_address uplink_scopes_client(const struct uplink_scopes *scopes, bool six,
 	const struct uplink_address *client);
-
-int64_t uplink_now_ms(void);
 
 /* True, if there is any rule at all. */
 bool uplink_scopes_have_rules(const struct uplink_scopes *scopes);

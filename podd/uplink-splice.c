@@ -10,6 +10,7 @@
  *   open      --read gives 0 (FIN)-->                drained
  *   open      --read or write gives an error-->      dead; read on until that fails as well, since
  *                                                    what came before a reset is the receiver's
+ *   drained   --reset-->                             dead
  *   drained   --pipe is empty-->                     finished: shutdown(2) of the other end, unless
  *                                                    this one is dead
  *
@@ -55,6 +56,9 @@
 /* Bytes that an end may pass on before others have their turn. */
 #define TURN_BYTES (1024 * 1024)
 #define AFTER_URGENT_SIZE 1024
+/* So young a pair is not reset at once, but so much later. */
+#define YOUNG_MS 20
+#define RESET_DELAY_US 5000
 
 struct splice_pipe {
 	struct splice_pipe *next;
@@ -66,6 +70,8 @@ struct splice_pipe {
 
 struct uplink_splice {
 	struct uplink_loop *loop;
+	sd_event_source *timer; /* for young */
+	struct splice_pair *young; /* to be reset a little later */
 	struct splice_pipe *idle;
 	unsigned n_idle;
 	unsigned n_pipes;
@@ -170,6 +176,8 @@ static void stop_waiting(struct splice_pair *pair)
 
 /* ---- the end of a pair ---- */
 
+static void close_pair(struct splice_pair *pair, bool reset);
+
 void splice_reset(int fd)
 {
 	const struct linger reset = {.l_onoff = 1, .l_linger = 0};
@@ -178,11 +186,52 @@ void splice_reset(int fd)
 	close(fd);
 }
 
+static void forget_young(struct splice_pair *pair)
+{
+	struct splice_pair **link = &pair->splice->young;
+
+	if (!pair->delayed)
+		return;
+	while (*link != pair)
+		link = &(*link)->next_young;
+	*link = pair->next_young;
+	pair->delayed = false;
+}
+
+static int on_timer(sd_event_source *source, uint64_t now, void *opaque)
+{
+	struct uplink_splice *splice = opaque;
+
+	while (splice->young)
+		close_pair(splice->young, true);
+	return 0;
+}
+
+/* A program whose connection was reset when it had only just been made has seen it made, if there is
+ * no pair in between: the answer to its SYN is a way ahead of the reset. Here both come from the
+ * same machine, and the reset could overtake the program that is about to wake up. */
+static bool reset_later(struct splice_pair *pair)
+{
+	struct uplink_splice *splice = pair->splice;
+
+	if (pair->delayed || uplink_loop_now_ms() - pair->born_ms > YOUNG_MS)
+		return pair->delayed;
+	if (sd_event_source_set_time_relative(splice->timer, RESET_DELAY_US) < 0 ||
+		sd_event_source_set_enabled(splice->timer, SD_EVENT_ONESHOT) < 0)
+		return false;
+	uplink_loop_timers_changed(splice->loop);
+	pair->delayed = true;
+	pair->next_young = splice->young;
+	splice->young = pair;
+	return true;
+}
+
 static void close_pair(struct splice_pair *pair, bool reset)
 {
 	if (pair->closed)
 		return;
 	pair->closed = true;
+	forget_young(pair);
 	stop_waiting(pair);
 	for (int i = 0; i < 2; i++) {
 		struct splice_end *end = &pair->ends[i];
@@ -233,17 +282,21 @@ static bool pass_urgent(struct splice_end *from, struct splice_end *to)
 
 	if (ioctl(from->fd, SIOCATMARK, &at_mark) < 0 || !at_mark)
 		return false;
-	from->urgent = false;
-	if (recv(from->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT) == 1 &&
-		!write_all_or_fail(to, &byte, 1, MSG_OOB))
-		return false;
+	/* Only once: the second time there is none. */
+	if (recv(from->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT) == 1) {
+		from->bytes++;
+		if (!write_all_or_fail(to, &byte, 1, MSG_OOB))
+			return false;
+	}
 	n = recv(from->fd, after, sizeof(after), MSG_DONTWAIT);
+	if (would_block(n))
+		return false;
+	from->urgent = false;
 	if (n > 0) {
-		from->bytes += (uint64_t)n + 1;
+		from->bytes += (uint64_t)n;
 		return write_all_or_fail(to, after, (size_t)n, 0);
 	}
-	if (n == 0)
-		from->drained = true;
+	from->drained = n == 0;
 	return n == 0;
 }
 
@@ -267,15 +320,15 @@ static bool fill(struct splice_pair *pair, struct splice_end *from, struct splic
 		from->readable = from->finishing || from->urgent || n >= from->pipe->slots;
 		return true;
 	}
-	if (n == 0) {
-		from->drained = true;
-	} else if (!would_block(n)) {
-		from->drained = from->dead = true;
-	} else if (from->urgent && pass_urgent(from, to)) {
+	/* In front of urgent data it is EAGAIN, or 0 when the end is there as well. */
+	if ((n == 0 || would_block(n)) && from->urgent && pass_urgent(from, to))
 		return true;
-	} else {
+	if (n == 0)
+		from->drained = true;
+	else if (!would_block(n))
+		from->drained = from->dead = true;
+	else
 		from->readable = false;
-	}
 	return false;
 }
 
@@ -334,9 +387,12 @@ static void move(struct splice_pair *pair)
 	bool more = pump(pair, pod, host), known = pod->dead;
 
 	more |= pump(pair, host, pod);
-	if (is_over(pod) || is_over(host) || (pod->dead && host->dead))
-		close_pair(pair, true);
-	else if (pod->finished && host->finished && !pod->dead && !host->dead)
+	if (is_over(pod) || is_over(host) || (pod->dead && host->dead)) {
+		if (!reset_later(pair))
+			close_pair(pair, true);
+		return;
+	}
+	if (pod->finished && host->finished && !pod->dead && !host->dead)
 		close_pair(pair, false);
 	else if (more || pod->dead != known)
 		uplink_loop_defer(pair->splice->loop, &pair->work);
@@ -348,6 +404,9 @@ static void note_events(struct splice_end *end, uint32_t events)
 		end->readable = true;
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		end->finishing = true;
+	/* After its FIN there is nothing to read that would tell. */
+	if ((events & EPOLLERR) && end->drained)
+		end->dead = true;
 	if (events & EPOLLPRI)
 		end->urgent = true;
 	if (events & EPOLLOUT)
@@ -357,17 +416,23 @@ static void note_events(struct splice_end *end, uint32_t events)
 static void on_pod_ready(struct uplink_watch *watch, uint32_t events)
 {
 	struct splice_end *end = container_of(watch, struct splice_end, watch);
+	struct splice_pair *pair;
 
 	note_events(end, events);
-	move(container_of(end, struct splice_pair, ends[SPLICE_POD]));
+	pair = container_of(end, struct splice_pair, ends[SPLICE_POD]);
+	if (!pair->delayed)
+		move(pair);
 }
 
 static void on_host_ready(struct uplink_watch *watch, uint32_t events)
 {
 	struct splice_end *end = container_of(watch, struct splice_end, watch);
+	struct splice_pair *pair;
 
 	note_events(end, events);
-	move(container_of(end, struct splice_pair, ends[SPLICE_HOST]));
+	pair = container_of(end, struct splice_pair, ends[SPLICE_HOST]);
+	if (!pair->delayed)
+		move(pair);
 }
 
 static void on_turn(struct uplink_work *work)
@@ -376,7 +441,7 @@ static void on_turn(struct uplink_work *work)
 
 	if (pair->closed)
 		pair->done(pair);
-	else
+	else if (!pair->delayed)
 		move(pair);
 }
 
@@ -387,6 +452,7 @@ int uplink_splice_join(struct uplink_splice *splice, struct splice_pair *pair, i
 	int r;
 
 	pair->splice = splice;
+	pair->born_ms = uplink_loop_now_ms();
 	pair->work.run = on_turn;
 	pair->done = done;
 	pair->ends[SPLICE_POD].watch.ready = on_pod_ready;
@@ -404,18 +470,32 @@ int uplink_splice_join(struct uplink_splice *splice, struct splice_pair *pair, i
 	return 0;
 }
 
+void uplink_splice_mark_reset(struct splice_pair *pair)
+{
+	die(&pair->ends[SPLICE_HOST]);
+}
+
 void uplink_splice_cut(struct splice_pair *pair)
 {
 	close_pair(pair, true);
 }
 
-int uplink_splice_new(struct uplink_loop *loop, unsigned pipes_max, struct uplink_splice **ret,
-	struct err *err)
+int uplink_splice_new(sd_event *event, struct uplink_loop *loop, unsigned pipes_max,
+	struct uplink_splice **ret, struct err *err)
 {
 	struct uplink_splice *splice = calloc(1, sizeof(*splice));
+	int r;
 
 	if (!splice)
 		return err_oom(err);
+	r = sd_event_add_time_relative(event, &splice->timer, CLOCK_MONOTONIC, RESET_DELAY_US, 1000,
+		on_timer, splice);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(splice->timer, SD_EVENT_OFF);
+	if (r < 0) {
+		free(splice);
+		return err_set(err, r, "cannot make a timer: %s", strerror(-r));
+	}
 	splice->loop = loop;
 	splice->pipes_max = pipes_max;
 	splice->last_waiting = &splice->first_waiting;
@@ -439,5 +519,6 @@ void uplink_splice_free(struct uplink_splice *splice)
 	if (!splice)
 		return;
 	uplink_splice_trim(splice);
+	sd_event_source_disable_unref(splice->timer);
 	free(splice);
 }

@@ -42,7 +42,10 @@ struct splice_pair {
 	struct splice_end ends[2];
 	struct uplink_work work;
 	struct splice_pair *next_waiting; /* for a pipe */
+	struct splice_pair *next_young;
+	int64_t born_ms;
 	bool waiting;
+	bool delayed; /* to be reset, but not yet */
 	bool closed;
 	/* Called once, at the start of a turn, when both sockets are closed and nothing names the
 	 * pair any more. */
@@ -55,8 +58,8 @@ struct splice_counters {
 };
 
 /* @pipes_max bounds the pairs whose data can wait at once, for somebody who does not read. */
-int uplink_splice_new(struct uplink_loop *loop, unsigned pipes_max, struct uplink_splice **ret,
-	struct err *err);
+int uplink_splice_new(sd_event *event, struct uplink_loop *loop, unsigned pipes_max,
+	struct uplink_splice **ret, struct err *err);
 void uplink_splice_free(struct uplink_splice *splice);
 CLEANUP_DEFINE(uplink_splice, uplink_splice_free)
 
@@ -64,6 +67,8 @@ CLEANUP_DEFINE(uplink_splice, uplink_splice_free)
  * -errno. */
 int uplink_splice_join(struct uplink_splice *splice, struct splice_pair *pair, int pod, int host,
 	void (*done)(struct splice_pair *pair));
+/* The host's end was reset before it was joined, which its socket has told already. */
+void uplink_splice_mark_reset(struct splice_pair *pair);
 /* Resets both connections. */
 void uplink_splice_cut(struct splice_pair *pair);
 

@@ -114,7 +114,7 @@ static struct track *track_new(struct uplink_tracker *tracker, struct track **pl
 	track->destination = packet->destination;
 	track->protocol = packet->protocol;
 	track->child = child;
-	track->since_ms = uplink_now_ms();
+	track->since_ms = uplink_loop_now_ms();
 	track->next = *place;
 	*place = track;
 	link_age(tracker, track);
@@ -152,7 +152,7 @@ bool uplink_tracker_note(struct uplink_tracker *tracker, const struct uplink_sco
 	else
 		track->bytes_out += length;
 	track->ended |= packet->protocol == IPPROTO_TCP && (packet->tcp_flags & (TH_RST | TH_FIN));
-	track->used_ms = uplink_now_ms();
+	track->used_ms = uplink_loop_now_ms();
 	unlink_age(tracker, track);
 	link_age(tracker, track);
 	return first;
@@ -168,7 +168,7 @@ static bool is_over(const struct track *track, int64_t now)
 void uplink_tracker_report(struct uplink_tracker *tracker,
 	void (*each)(void *opaque, const struct uplink_flow_info *info), void *opaque)
 {
-	int64_t now = uplink_now_ms();
+	int64_t now = uplink_loop_now_ms();
 
 	for (struct track *track = tracker->newest, *older; track; track = older) {
 		const struct uplink_flow_info info = {
