@@ -12,7 +12,9 @@
 # shellcheck disable=SC2016,SC2154  # scripts for other shells are quoted; bench/run sets the variables
 
 readonly PLANE_RUNS=${PLANE_RUNS:-5} PLANE_SECONDS=1 PINGS=5000 DATAGRAM_BYTES=1400
-readonly ECHO_PORT=5307 IPERF_PORT=5201 HTTP_PORT=8090
+readonly ECHO_PORT=5307 HTTP_PORT=8090
+# podd has a server of its own: one whose client vanished serves nobody for a while.
+readonly IPERF_PORT=5201 IPERF_PODD_PORT=5202 PATIENCE=8
 # Inside, and where the host sees them: pod, bridged child, slirp4netns, pasta, RootlessKit.
 readonly INNER_IPERF=5301 INNER_HTTP=8091
 declare -rA OUTER_IPERF=([podd]=5311 [bridged]=5312 [slirp]=5313 [pasta]=5314 [rootlesskit]=5315)
@@ -140,6 +142,7 @@ plane_begin() {
 	plane_rootlesskit
 	plane_podd
 	plane_servers raw "$HOST4" $IPERF_PORT $HTTP_PORT
+	iperf3 -s -D -p $IPERF_PODD_PORT -I "$dir/iperf-own.pid" >>"$log"
 	for party in slirp pasta rootlesskit "${published[@]}"; do
 		plane_servers "$party" 0.0.0.0 $INNER_IPERF $INNER_HTTP
 	done
@@ -157,7 +160,7 @@ plane_end() {
 	exec 8>&-
 }
 
-# ---- measuring; each appends to $dir/plane/FIGURE.PARTY, nothing where it fails ----
+# ---- measuring; each appends to $dir/plane/FIGURE.PARTY ----
 
 # Microseconds of CPU that everything in this bench has used, in the kernel as well.
 cpu_used() { awk '/^usage_usec/ { print $2 }' /sys/fs/cgroup/cpu.stat; }
@@ -165,8 +168,10 @@ cpu_used() { awk '/^usage_usec/ { print $2 }' /sys/fs/cgroup/cpu.stat; }
 take() { # figure party command...
 	local figure=$1 party=$2
 	shift 2
-	"$@" >>"$dir/plane/$figure.$party" 2>>"$log" ||
+	"$@" >>"$dir/plane/$figure.$party" 2>>"$log" || {
 		echo "bench: $figure of $party failed" >>"$log"
+		touch "$dir/plane/$figure.$party.failed"
+	}
 }
 
 # Gbit/s, and into another file CPU seconds per GB.
@@ -174,7 +179,7 @@ plane_iperf() { # cpu-file party address port options...
 	local cpu=$1 party=$2 address=$3 port=$4 before after
 	shift 4
 	before=$(cpu_used)
-	within "$party" timeout 20 iperf3 -c "$address" -p "$port" -t $PLANE_SECONDS -J "$@" \
+	within "$party" timeout $PATIENCE iperf3 -c "$address" -p "$port" -t $PLANE_SECONDS -J "$@" \
 		>"$dir/plane/json" </dev/null || return 1
 	after=$(cpu_used)
 	jq -e '.end.sum_received.bits_per_second / 1e9 | select(. > 0)' "$dir/plane/json" || return 1
@@ -184,7 +189,7 @@ plane_iperf() { # cpu-file party address port options...
 
 # Requests a second; nothing where one in a thousand fails.
 plane_http() { # party address port
-	within "$1" timeout 20 wrk -t 1 -c 16 -d $PLANE_SECONDS -H "Connection: close" "http://$2:$3/" \
+	within "$1" timeout $PATIENCE wrk -t 1 -c 16 -d $PLANE_SECONDS -H "Connection: close" "http://$2:$3/" \
 		</dev/null | awk '/Socket errors/ { print | "cat >&2"; errors = $4 + $6 + $8 + $10 }
 		/ requests in / { requests = $1 }
 		/^Requests\/sec:/ { rate = $2 }
@@ -193,29 +198,31 @@ plane_http() { # party address port
 
 plane_ping() { # party
 	local p50 p99
-	read -r p50 p99 < <(within "$1" timeout 20 "$traffic" ping "$HOST4" $ECHO_PORT $PINGS </dev/null) ||
+	read -r p50 p99 < <(within "$1" timeout $PATIENCE "$traffic" ping "$HOST4" $ECHO_PORT $PINGS </dev/null) ||
 		return 1
 	echo "$p99" >>"$dir/plane/p99.$1"
 	echo "$p50"
 }
 
 plane_datagrams() { # party
-	within "$1" timeout 20 "$traffic" datagrams "$HOST4" $ECHO_PORT $DATAGRAM_BYTES </dev/null
+	within "$1" timeout $PATIENCE "$traffic" datagrams "$HOST4" $ECHO_PORT $DATAGRAM_BYTES </dev/null
 }
 
 measure_plane() {
-	local party
+	local party port
 	for party in raw slirp pasta podd; do
-		take out-1 "$party" plane_iperf "cpu.$party" "$party" "$HOST4" $IPERF_PORT -P 1
-		take out-8 "$party" plane_iperf "cpu-8.$party" "$party" "$HOST4" $IPERF_PORT -P 8
-		take in-1 "$party" plane_iperf "cpu-in.$party" "$party" "$HOST4" $IPERF_PORT -R -P 1
-		take in-8 "$party" plane_iperf "cpu-in-8.$party" "$party" "$HOST4" $IPERF_PORT -R -P 8
+		port=$IPERF_PORT
+		[ $party != podd ] || port=$IPERF_PODD_PORT
+		take out-1 "$party" plane_iperf "cpu.$party" "$party" "$HOST4" $port -P 1
+		take out-8 "$party" plane_iperf "cpu-8.$party" "$party" "$HOST4" $port -P 8
+		take in-1 "$party" plane_iperf "cpu-in.$party" "$party" "$HOST4" $port -R -P 1
+		take in-8 "$party" plane_iperf "cpu-in-8.$party" "$party" "$HOST4" $port -R -P 8
 		take http "$party" plane_http "$party" "$HOST4" $HTTP_PORT
 		take p50 "$party" plane_ping "$party"
 		take datagrams "$party" plane_datagrams "$party"
 	done
-	take out-1 bridged plane_iperf cpu.bridged bridged "$HOST4" $IPERF_PORT -P 1
-	take in-1 bridged plane_iperf cpu-in.bridged bridged "$HOST4" $IPERF_PORT -R -P 1
+	take out-1 bridged plane_iperf cpu.bridged bridged "$HOST4" $IPERF_PODD_PORT -P 1
+	take in-1 bridged plane_iperf cpu-in.bridged bridged "$HOST4" $IPERF_PODD_PORT -R -P 1
 	for party in rootlesskit pasta "${published[@]}"; do
 		take published-in "$party" plane_iperf cpu-published raw "$HOST4" "${OUTER_IPERF[$party]}" -P 1
 		take published-out "$party" plane_iperf cpu-published raw "$HOST4" "${OUTER_IPERF[$party]}" -R -P 1
@@ -244,8 +251,13 @@ idle_flows() { # party connections
 
 # ---- the table ----
 
-middle() { # figure party: the median with two places, or nothing
-	[ ! -s "$dir/plane/$1.$2" ] || calc "$(median <"$dir/plane/$1.$2")"
+# figure party: the median with two places; "failed" where one of the runs did; or nothing
+middle() {
+	if [ -e "$dir/plane/$1.$2.failed" ]; then
+		echo failed
+	elif [ -s "$dir/plane/$1.$2" ]; then
+		calc "$(median <"$dir/plane/$1.$2")"
+	fi
 }
 
 declare -rA PARTY_NAMES=([raw]="host loopback" [slirp]=slirp4netns [pasta]=pasta
@@ -268,7 +280,9 @@ compare() {
 		1) target+=" peer" ;;
 		*) target+=" $factor times" ;;
 		esac
-		if [ -z "$value" ] || [ -z "$theirs" ]; then
+		if [ "$value" = failed ]; then
+			row "$text" failed "${PARTY_NAMES[$peer]}: $theirs" "$target" "${target:+**missed**}"
+		elif [ -z "$value" ] || [ -z "$theirs" ] || [ "$theirs" = failed ]; then
 			row "$text" "${value:-not available}" "${PARTY_NAMES[$peer]}: ${theirs:-not available}" \
 				"$target" "not measured"
 		else
@@ -338,7 +352,8 @@ figure_data_plane() {
 		measure_plane
 	done
 	row "the pod's way out for TCP" \
-		"$(podctl inspect plane | jq -r '.[0].uplink | .path // "libslirp"')" "" "" ""
+		"$(podctl inspect plane | jq -r '.[0].uplink | [.path // "libslirp", .queue, .reason] |
+			map(select(. != null)) | join(", ")')" "" "" ""
 	print_plane
 	print_flows
 	plane_end

@@ -82,6 +82,13 @@ await_no_connections() { # ss-filter
 	until [ -z "$(ss -Htn state connected exclude time-wait "$@")" ]; do :; done
 }
 
+# The pod's uplink carries no TCP connection any more.
+await_no_flows() { # pod
+	until [ "$(podctl flows --format json "$1" | jq '[.[] | select(.via == "splice")] | length')" = 0 ]; do
+		:
+	done
+}
+
 # Its pid is another one, and the pod's record says so.
 uplink_replaced() { # pod old-pid
 	await_file "$(pod_dir "$1")/state.json" "\"uplink\": *\\{[^}]*\"pid\": (?!$2\\b)[1-9]"

@@ -201,6 +201,7 @@ listener() { # port: what tells listeners apart
 	done
 	stop_load
 	await_no_connections "( sport = :$BRIDGED_PORT or dport = :$BRIDGED_PORT )"
+	await_no_flows net0
 }
 
 @test "podd killed: published connections go on, and ports stay" {

@@ -21,7 +21,7 @@ enum {
 	BLOCKED_MS = 300,
 	SHORT_CONNECTIONS = 2000,
 	BUSY_PROCESSES = 16,
-	BUSY_CONNECTIONS = 500,
+	BUSY_CONNECTIONS = 200,
 };
 
 static void say_and_answer_client(struct talk *talk)
