@@ -5,6 +5,9 @@
  * each frame. A block is written whole or not at all: the pipe does not block, and a write of up to
  * PIPE_BUF bytes is all or nothing (pipe(7)); a larger one may be cut, and then its rest goes
  * before anything else.
+ *
+ * System calls: write, fcntl[1 == F_SETPIPE_SZ], fcntl[1 == F_GETFL], fcntl[1 == F_SETFL], close,
+ *   clock_gettime (where the vDSO has no clock).
  */
 
 #include "uplink-capture.h"

@@ -9,6 +9,9 @@
  * backlog until the old one's connection is gone, which the kernel sees to when the old one died.
  * The peer is trusted (it is podd, of the same user), so a message that is no request is a bug:
  * the connection is dropped, and podd connects again. It owns both sockets.
+ *
+ * System calls: recvmsg, sendmsg, accept4, getsockopt (the peer), getuid, poll, ppoll,
+ *   fcntl[1 == F_GETFL], fcntl[1 == F_SETFL], close.
  */
 
 #include "uplink-control.h"

@@ -13,6 +13,8 @@
  * answer leaves from the address that the client has spoken to (ip(7), IP_PKTINFO).
  *
  * It owns the sockets and the clients.
+ *
+ * System calls: recvmmsg, sendmsg, getsockopt, close.
  */
 
 #include "uplink-datagram.h"

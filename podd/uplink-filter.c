@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * The uplink's system call filter (seccomp(2)), in one table.
+ * The uplink's system call filter (seccomp(2)).
  *
- * Three answers. What packets, control requests and memory take is allowed. What no library here
- * ever calls, and what somebody who got in would call next (new programs and processes, other
+ * Three answers. What the uplink's sources say that they call is allowed: each declares it in the
+ * comment at its top, and uplink-calls.awk makes the table; what its libraries call is declared
+ * below. What no library here ever calls, and what somebody who got in would call next (new programs and processes, other
  * processes' memory, namespaces and mounts, kernel interfaces with a history), kills the process:
  * podd sees it die and starts another. Everything else fails with EPERM: a C library that
  * one day tries a new system call first and falls back must not take the pod's network down.
@@ -46,118 +47,54 @@ struct filter_rule {
 	const char *why;
 };
 
-#define ALLOW(call, reason)                                                             \
-	{                                                                               \
-		.name = (call), .action = SCMP_ACT_ALLOW, .index = ANY, .why = (reason) \
-	}
-#define ALLOW_IF(call, argument, bits, wanted, reason)                                         \
-	{                                                                                      \
-		.name = (call), .action = SCMP_ACT_ALLOW, .index = (argument), .mask = (bits), \
-		.value = (wanted), .why = (reason)                                             \
-	}
 #define KILL(call, reason)                                                                     \
 	{                                                                                      \
 		.name = (call), .action = SCMP_ACT_KILL_PROCESS, .index = ANY, .why = (reason) \
 	}
 
+/*
+ * libslirp, its sockets:
+ *
+ * System calls: socket[0 == AF_INET], socket[0 == AF_INET6], bind, connect, shutdown, close, recvfrom,
+ *   sendto, recvmsg, getsockopt, setsockopt, getsockname, getpeername, ioctl[1 == FIONREAD],
+ *   ioctl[1 == FIONBIO], fcntl[1 == F_GETFD], fcntl[1 == F_SETFD], fcntl[1 == F_GETFL],
+ *   fcntl[1 == F_SETFL], accept4.
+ *
+ * libslirp, resolv.conf:
+ *
+ * System calls: openat, open, newfstatat, stat, fstat, statx, lseek, read, close.
+ *
+ * sd-event:
+ *
+ * System calls: epoll_create1, epoll_ctl, epoll_wait, epoll_pwait, epoll_pwait2, timerfd_create,
+ *   timerfd_settime, read, close, getpid (has it forked?).
+ *
+ * The C library and glib: memory, of which none is executable; locks; time; abort, of the own process
+ * only; the log.
+ *
+ * System calls: brk, munmap, mremap, madvise, mmap[2 & PROT_EXEC == 0], mprotect[2 & PROT_EXEC == 0],
+ *   getrandom, futex, sched_yield, clock_gettime, clock_getres, gettimeofday, gettid, rt_sigaction,
+ *   rt_sigprocmask, rt_sigreturn, restart_syscall, tgkill[OWN_PID], exit, exit_group, write, writev.
+ */
+
 static const struct filter_rule rules[] = {
-	/* packets */
-	ALLOW("read", "frames from the tap; resolv.conf; sd-event's timerfd"),
-	ALLOW("write", "frames to the tap; the log; resolv.conf"),
-	ALLOW("writev", "the log, as the C library and glib write it"),
-	ALLOW("poll", "the loop's wait"),
-	ALLOW("ppoll", "the same, where there is no poll"),
-	ALLOW("recvfrom", "payload from the host's side"),
-	ALLOW("sendto", "payload to the host's side"),
-	ALLOW("recvmsg", "ICMP errors of UDP sockets; control requests"),
-	ALLOW("sendmsg", "control replies"),
-	ALLOW_IF("socket", 0, 0, AF_INET, "a connection of the pod"),
-	ALLOW_IF("socket", 0, 0, AF_INET6, "a connection of the pod"),
-	ALLOW("connect", "a connection of the pod"),
-	ALLOW("shutdown", "a connection's end"),
-	ALLOW("splice", "payload past libslirp"),
-	ALLOW("pipe2", "the same"),
-	ALLOW_IF("fcntl", 1, 0, F_SETPIPE_SZ, "the same"),
-	ALLOW_IF("fcntl", 1, 0, F_GETPIPE_SZ, "the same"),
-	ALLOW_IF("ioctl", 1, 0, SIOCATMARK, "urgent data"),
-	ALLOW("bind", "the address of a published port's client; libslirp's ICMP sockets"),
-	ALLOW("recvmmsg", "first packets; datagrams of published ports"),
-	ALLOW("sendmmsg", "datagrams of published ports"),
-	ALLOW("close", "a connection's end"),
-	ALLOW("getsockopt", "why a connection failed; the peer of a control connection"),
-	ALLOW("setsockopt", "TCP_NODELAY and the like; the TTL of an echo request"),
-	ALLOW("getsockname", "the local end of a socket"),
-	ALLOW("getpeername", "whether a socket is still connected"),
-	ALLOW_IF("ioctl", 1, 0, FIONREAD, "the size of the next datagram"),
-	ALLOW_IF("ioctl", 1, 0, FIONBIO, "non-blocking sockets"),
-	ALLOW_IF("fcntl", 1, 0, F_GETFD, "close-on-exec"),
-	ALLOW_IF("fcntl", 1, 0, F_SETFD, "close-on-exec"),
-	ALLOW_IF("fcntl", 1, 0, F_GETFL, "non-blocking sockets"),
-	ALLOW_IF("fcntl", 1, 0, F_SETFL, "non-blocking sockets"),
-
-	/* the event loop and the control socket */
-	ALLOW("accept4", "a restarted podd; connections"),
-	ALLOW("epoll_create1", "sd-event"),
-	ALLOW("epoll_ctl", "sd-event"),
-	ALLOW("epoll_wait", "sd-event"),
-	ALLOW("epoll_pwait", "sd-event, where there is no epoll_wait"),
-	ALLOW("epoll_pwait2", "sd-event, where the kernel has it"),
-	ALLOW("timerfd_create", "sd-event's first timer"),
-	ALLOW("timerfd_settime", "sd-event's timers"),
-	ALLOW("clock_gettime", "where the vDSO has no clock"),
-	ALLOW("clock_getres", "the same"),
-	ALLOW("gettimeofday", "the same"),
-
-	/* resolv.conf, the only file there is */
-	ALLOW("openat", "resolv.conf"),
-	ALLOW("open", "resolv.conf"),
-	ALLOW("newfstatat", "resolv.conf: has it changed?"),
-	ALLOW("stat", "the same, with older C libraries"),
-	ALLOW("fstat", "the same; buffered reading"),
-	ALLOW("statx", "the same, on 32-bit systems"),
-	ALLOW("lseek", "buffered reading"),
-	ALLOW("rename", "replacing resolv.conf"),
-	ALLOW("renameat", "the same, where there is no rename"),
-	ALLOW("renameat2", "the same"),
-
-	/* memory; nothing executable is made */
-	ALLOW("brk", "malloc"),
-	ALLOW("munmap", "malloc"),
-	ALLOW("mremap", "malloc"),
-	ALLOW("madvise", "malloc and trim_memory()"),
-	ALLOW_IF("mmap", 2, PROT_EXEC, 0, "malloc"),
-	ALLOW_IF("mprotect", 2, PROT_EXEC, 0, "malloc"),
-
-	/* the C library */
-	ALLOW("getrandom", "seeds"),
-	ALLOW("futex", "locks of glib and of the C library, uncontended"),
-	ALLOW("getuid", "who may connect to the control socket"),
-	ALLOW("getpid", "abort, sd-event's check for a fork"),
-	ALLOW("gettid", "the same"),
-	ALLOW("rt_sigaction", "abort"),
-	ALLOW("rt_sigprocmask", "abort"),
-	ALLOW("rt_sigreturn", "the end of a signal handler"),
-	ALLOW("restart_syscall", "a wait that was stopped and continued"),
-	ALLOW("sched_yield", "locks"),
-	ALLOW_IF("tgkill", OWN_PID, 0, 0, "abort: a failed assertion of libslirp's"),
-	ALLOW("exit", "the end"),
-	ALLOW("exit_group", "the end"),
+#include "uplink-calls.h"
 
 #ifdef PODD_SANITIZED
 	/* AddressSanitizer: shadow memory, reports, its own threads and stacks */
-	ALLOW("sigaltstack", "sanitizers"),
-	ALLOW("readlink", "sanitizers"),
-	ALLOW("readlinkat", "sanitizers"),
-	ALLOW("prlimit64", "sanitizers"),
-	ALLOW("getrlimit", "sanitizers"),
-	ALLOW("sched_getaffinity", "sanitizers"),
-	ALLOW("prctl", "sanitizers"),
-	ALLOW("dup", "sanitizers"),
-	ALLOW("dup2", "sanitizers"),
-	ALLOW("pipe", "sanitizers"),
-	ALLOW("pipe2", "sanitizers"),
-	ALLOW("geteuid", "sanitizers"),
-	ALLOW("ioctl", "sanitizers"),
+	{.name = "sigaltstack", .action = SCMP_ACT_ALLOW, .index = ANY},
+	{.name = "readlink", .action = SCMP_ACT_ALLOW, .index = ANY},
+	{.name = "readlinkat", .action = SCMP_ACT_ALLOW, .index = ANY},
+	{.name = "prlimit64", .action = SCMP_ACT_ALLOW, .index = ANY},
+	{.name = "getrlimit", .action = SCMP_ACT_ALLOW, .index = ANY},
+	{.name = "sched_getaffinity", .action = SCMP_ACT_ALLOW, .index = ANY},
+	{.name = "prctl", .action = SCMP_ACT_ALLOW, .index = ANY},
+	{.name = "dup", .action = SCMP_ACT_ALLOW, .index = ANY},
+	{.name = "dup2", .action = SCMP_ACT_ALLOW, .index = ANY},
+	{.name = "pipe", .action = SCMP_ACT_ALLOW, .index = ANY},
+	{.name = "pipe2", .action = SCMP_ACT_ALLOW, .index = ANY},
+	{.name = "geteuid", .action = SCMP_ACT_ALLOW, .index = ANY},
+	{.name = "ioctl", .action = SCMP_ACT_ALLOW, .index = ANY},
 #else
 	KILL("clone", "a new process"),
 	KILL("clone3", "a new process"),

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The table of connections: see uplink-flow.h. It owns the flows, and the pipes of all pairs. */
+/*
+ * The table of connections: see uplink-flow.h. It owns the flows, and the pipes of all pairs.
+ *
+ * System calls: connect, poll, ppoll, getsockopt, close.
+ */
 
 #include "uplink-flow.h"
 

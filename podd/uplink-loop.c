@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The uplink's event loop: see uplink-loop.h. It owns the epoll fd, and no other. */
+/*
+ * The uplink's event loop: see uplink-loop.h. It owns the epoll fd, and no other.
+ *
+ * System calls: epoll_wait, epoll_pwait, epoll_ctl, clock_gettime.
+ */
 
 #include "uplink-loop.h"
 

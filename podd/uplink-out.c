@@ -19,6 +19,9 @@
  *
  * The listening socket is found by whoever in the pod looks for it. A connection to it that no
  * SYN was released for is closed.
+ *
+ * System calls: socket[0 == AF_INET], socket[0 == AF_INET6], setsockopt, getsockopt,
+ *   accept4, close.
  */
 
 #include "uplink-out.h"

@@ -18,6 +18,8 @@
  * A server that is not there is waited for: its child restarts, or has only just started and does
  * not listen yet. One that has had time enough to listen and refuses is not: the client is reset at
  * once.
+ *
+ * System calls: accept4, bind (the clients' addresses), setsockopt, getsockopt, close.
  */
 
 #include "uplink-port.h"

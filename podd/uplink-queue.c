@@ -6,6 +6,8 @@
  *
  * A packet that is not understood goes on as if there were no queue. When the socket is closed,
  * the kernel drops what waits (the senders try again) and lets new packets pass.
+ *
+ * System calls: recvmmsg, sendto, recvfrom, setsockopt, close.
  */
 
 #include "uplink-queue.h"

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The report: see uplink-report.h. */
+/*
+ * The report: see uplink-report.h.
+ *
+ * System calls: write.
+ */
 
 #include "uplink-report.h"
 

@@ -16,6 +16,8 @@
  * The process stays in the host's pid namespace, because podd must see it by pid after a restart;
  * what it could do to other processes there is left to the system call filter. The parent's
  * death does not end it (PR_SET_PDEATHSIG): it carries connections on while podd is replaced.
+ *
+ * System calls: openat, open, write, close, rename, renameat, renameat2 (resolv.conf).
  */
 
 #include "uplink-sandbox.h"

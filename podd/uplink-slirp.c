@@ -24,6 +24,9 @@
  * Everything from the tap is hostile: it is the pod's root who writes it. This file looks at
  * addresses only (uplink-frame.c); parsing is libslirp's business. It owns the tap's fd.
  * It must not allocate for a packet, block outside poll(2), or touch files.
+ *
+ * System calls: read, write, poll, ppoll, close, fcntl[1 == F_GETFL],
+ *   fcntl[1 == F_SETFL].
  */
 
 #include "uplink-slirp.h"

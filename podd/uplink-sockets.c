@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The store of sockets: see uplink-sockets.h. One request is under way at a time. */
+/*
+ * The store of sockets: see uplink-sockets.h. One request is under way at a time.
+ *
+ * System calls: sendmsg, recvmsg, close.
+ */
 
 #include "uplink-sockets.h"
 

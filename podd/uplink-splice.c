@@ -34,6 +34,9 @@
  *
  * Urgent data: splice stops in front of the urgent byte. The byte is then taken out by
  * recv(MSG_OOB), what follows it is read and written by hand once, which leads past the mark.
+ *
+ * System calls: splice, pipe2, fcntl[1 == F_SETPIPE_SZ], fcntl[1 == F_GETPIPE_SZ],
+ *   recvfrom, sendto, ioctl[1 == SIOCATMARK], shutdown, setsockopt, close.
  */
 
 #include "uplink-splice.h"
