@@ -25,27 +25,58 @@
 #include "launch.h"
 
 #define LOG_NAME "podd.log"
-#define READY_FD 3
+/* The first one behind the sockets that podctl was started with (sd_listen_fds(3)), which are for
+ * ports that the pod publishes. */
+#define PASSED_FIRST 3
+#define PASSED_MAX 256
 /* Most that podd may say before it is ready, and most of its log that is quoted. */
 #define READY_BYTES_MAX (64 * 1024)
 #define LOG_QUOTE_MAX 1024
 
 /* A service manager's means that belong to podctl's own service, not to podd. */
 static const char *const dropped_variables[] = {
-	"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID",
-	"LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM", "FDSTORE", "MAINPID",
+	"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDNAMES", "INVOCATION_ID",
+	"JOURNAL_STREAM", "FDSTORE", "MAINPID",
 };
+
+/* How many sockets podctl was started with. */
+static unsigned count_passed(void)
+{
+	const char *pid_text = getenv("LISTEN_PID"), *n_text = getenv("LISTEN_FDS");
+	uint32_t pid, n;
+
+	if (!pid_text || !n_text || text_to_uint32(pid_text, 1, INT32_MAX, &pid) < 0 ||
+		pid != (uint32_t)getpid() || text_to_uint32(n_text, 1, PASSED_MAX, &n) < 0)
+		return 0;
+	return n;
+}
+
+/* They go on to podd, under the same numbers. */
+static int pass_on(unsigned n)
+{
+	char pid[16];
+
+	if (n == 0)
+		return unsetenv("LISTEN_PID") < 0 || unsetenv("LISTEN_FDS") < 0 ? -errno : 0;
+	for (unsigned i = 0; i < n; i++)
+		if (fd_set_inherit(PASSED_FIRST + (int)i) < 0)
+			return -errno;
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	return setenv("LISTEN_PID", pid, 1) < 0 ? -errno : 0;
+}
 
 /* Never returns. Between fork and exec; what fails is said on the pipe like podd's own errors. */
 static void __attribute__((noreturn)) child_exec(const char *root, const char *path, int log,
-	int ready)
+	int ready, unsigned n_passed)
 {
-	static char ready_text[] = "3";
+	const int ready_fd = PASSED_FIRST + (int)n_passed;
+	char ready_text[16];
 	char *argv[] = {(char *)"podd", (char *)"--root", (char *)root, (char *)"--ready-fd",
 		ready_text, (char *)path, NULL};
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int null;
 	sigset_t none;
 
+	snprintf(ready_text, sizeof(ready_text), "%d", ready_fd);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	for (int number = 1; number < NSIG; number++)
@@ -55,16 +86,18 @@ static void __attribute__((noreturn)) child_exec(const char *root, const char *p
 	umask(022);
 	setsid();
 	/* The numbers that follow must not be in the way of one another. */
-	log = fcntl(log, F_DUPFD_CLOEXEC, READY_FD + 1);
-	ready = fcntl(ready, F_DUPFD_CLOEXEC, READY_FD + 1);
+	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	log = fcntl(log, F_DUPFD_CLOEXEC, ready_fd + 1);
+	ready = fcntl(ready, F_DUPFD_CLOEXEC, ready_fd + 1);
 	if (null < 0 || log < 0 || ready < 0 || chdir("/") < 0 || fd_move_to(null, 0) < 0 ||
-		fd_move_to(log, 1) < 0 || dup2(1, 2) < 0 || fd_move_to(ready, READY_FD) < 0) {
+		fd_move_to(log, 1) < 0 || dup2(1, 2) < 0 || pass_on(n_passed) < 0 ||
+		fd_move_to(ready, ready_fd) < 0) {
 		dprintf(ready, "E cannot set up podd's descriptors: %s\n", strerror(errno));
 		_exit(CTL_NOT_RUNNABLE);
 	}
-	close_range(READY_FD + 1, ~0U, 0);
+	close_range((unsigned)ready_fd + 1, ~0U, 0);
 	execv(PODD_LIBEXECDIR "/podd", argv);
-	dprintf(READY_FD, "E cannot execute %s: %s\n", PODD_LIBEXECDIR "/podd", strerror(errno));
+	dprintf(ready_fd, "E cannot execute %s: %s\n", PODD_LIBEXECDIR "/podd", strerror(errno));
 	_exit(CTL_NOT_RUNNABLE);
 }
 
@@ -187,6 +220,7 @@ int launch_podd(const char *root, const char *path, int podfd, struct err *err)
 {
 	int pipe_fds[2];
 	autoclose int log = -1;
+	unsigned n_passed = count_passed();
 	off_t log_end = 0;
 	pid_t pid;
 	int r;
@@ -202,7 +236,7 @@ int launch_podd(const char *root, const char *path, int podfd, struct err *err)
 	if (pid < 0)
 		return err_errno(err, "starting podd");
 	if (pid == 0)
-		child_exec(root, path, log, write_end);
+		child_exec(root, path, log, write_end, n_passed);
 	close(take_fd(&write_end));
 	r = wait_ready(path, read_end, err);
 	if (r == 0)

@@ -19,6 +19,7 @@
 #include "each.h"
 #include "format.h"
 #include "options.h"
+#include "stats-network.h"
 #include "table.h"
 #include "usage.h"
 #include "verbs.h"
@@ -33,6 +34,7 @@ struct stats_options {
 	bool no_reset;
 	bool no_trunc;
 	bool json;
+	bool network;
 	uint32_t interval;
 };
 
@@ -300,6 +302,8 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 	const struct option options[] = {
 		{.name = "all", .letter = 'a', .flag = &values.all,
 			.help = "also what does not run"},
+		{.name = "network", .flag = &values.network,
+			.help = "what goes through the uplinks of pods: once, for PATHs that are pods"},
 		{.name = "no-stream", .flag = &values.no_stream, .help = "once only"},
 		{.name = "no-reset", .flag = &values.no_reset,
 			.help = "do not clear the screen in between"},
@@ -317,6 +321,8 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 		return ctl_usage_error(&verb_stats, "--format must be json or table");
 	if (values.all && n > 0)
 		return ctl_usage_error(&verb_stats, "--all goes without PATH");
+	if (values.network)
+		return stats_network(ctl, argv, values.json);
 	return stats(ctl, argv, &values);
 }
 

@@ -240,7 +240,8 @@ static void add_range(struct json *ipam, const char *subnet)
 	json_append(ranges, set);
 }
 
-/* No ipMasq: the pod itself masquerades, once, and bridge would call iptables for each child. */
+/* No ipMasq: the uplink knows every child by its own address, and bridge would call iptables for
+ * each. */
 static struct json *build_default(unsigned mtu, bool ipv6)
 {
 	struct json *document = json_new_object();

@@ -146,6 +146,8 @@ static int run(const char *root, const char *path, int ready_fd)
 	int r;
 
 	raise_fd_limit();
+	/* Sockets for published ports: not for the programs that podd starts either. */
+	(void)sd_listen_fds(0);
 	/* Not for the programs that podd starts. */
 	if (ready_fd >= 0)
 		fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
