@@ -5,6 +5,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -110,15 +111,23 @@ static void silent(struct talk *talk)
 	close(fd);
 }
 
-/* The server closes without having read anything. */
+/* The server closes without having read anything. A blocking connect() would report a reset that
+ * comes before the caller is awake again, on any network: the error is left for what follows. */
 static void at_once(struct talk *talk, uint16_t port)
 {
-	talk->fd = talk_connect(talk->address, (uint16_t)(talk->port + port), SOCK_STREAM);
-	if (talk->fd < 0) {
-		talk_say(talk, "connect: %s", talk_error(-talk->fd));
+	struct pollfd waiting = {.events = POLLOUT};
+	struct talk_peer peer;
+
+	if (talk_resolve(talk->address, (uint16_t)(talk->port + port), &peer) < 0)
 		return;
-	}
-	talk_say(talk, "connected");
+	waiting.fd = talk->fd = talk_socket(&peer, SOCK_STREAM);
+	fcntl(talk->fd, F_SETFL, O_NONBLOCK);
+	if (connect(talk->fd, (struct sockaddr *)&peer.address, peer.length) < 0 &&
+		errno != EINPROGRESS)
+		talk_say(talk, "connect: %s", talk_error(errno));
+	if (poll(&waiting, 1, TALK_PATIENCE * 1000) != 1)
+		talk_say(talk, "is not connected");
+	fcntl(talk->fd, F_SETFL, 0);
 	if (port != PORT_TELLS)
 		talk_await_end(talk);
 	talk_receive(talk, AT_ONCE + 1);
