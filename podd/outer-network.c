@@ -160,7 +160,8 @@ static int setup_interfaces(const struct outer_setup *setup, int *ret_tap, struc
 	return r;
 }
 
-/* Where the rules lead first packets to. The address need not be there yet. */
+/* Where the rules lead first packets to. The address need not be there yet; what is accepted inherits
+ * the options. */
 static int make_listener(int family, const void *address, int *ret_fd, uint16_t *ret_port)
 {
 	autoclose int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -180,6 +181,7 @@ static int make_listener(int family, const void *address, int *ret_fd, uint16_t 
 		local.in6.sin6_addr = *(const struct in6_addr *)address;
 	if (setsockopt(fd, family == AF_INET ? SOL_IP : SOL_IPV6,
 		    family == AF_INET ? IP_FREEBIND : IPV6_FREEBIND, &one, sizeof(one)) < 0 ||
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
 		bind(fd, &local.any, size) < 0 || listen(fd, BACKLOG) < 0 ||
 		getsockname(fd, &local.any, &size) < 0)
 		return -errno;

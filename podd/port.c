@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
@@ -60,7 +61,8 @@ static int set_options(int fd, int family, uint8_t protocol)
 		return family == AF_INET ?
 			       setsockopt(fd, SOL_IP, IP_PKTINFO, &one, sizeof(one)) :
 			       setsockopt(fd, SOL_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
-	return 0;
+	/* What is accepted inherits it. */
+	return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
 static int open_one(int family, const struct publish *publish, uint16_t port, int *ret_fd)

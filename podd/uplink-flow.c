@@ -3,15 +3,15 @@
 /*
  * The table of connections: see uplink-flow.h. It owns the flows, and the pipes of all pairs.
  *
- * System calls: connect, poll, ppoll, getsockopt, close.
+ * System calls: connect, getsockopt, setsockopt (keepalive), close.
  */
 
 #include "uplink-flow.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,6 +23,8 @@
 #define RESERVED_FDS 1024
 #define TICK_US 1000000
 #define TICK_ACCURACY_US 500000
+/* Keepalive would cost every short connection a system call. */
+#define OLD_MS 10000
 
 struct uplink_flows {
 	struct uplink_loop *loop;
@@ -50,14 +52,27 @@ static unsigned most_flows(unsigned pipes)
 	return (unsigned)(limit.rlim_cur - RESERVED_FDS) / 2;
 }
 
+static void keep_alive(struct uplink_flow *flow)
+{
+	const int one = 1;
+
+	if (flow->kept_alive || flow->pair.closed)
+		return;
+	flow->kept_alive = true;
+	(void)setsockopt(flow->pair.ends[SPLICE_HOST].fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+}
+
 static int on_timer(sd_event_source *source, uint64_t now_us, void *opaque)
 {
 	struct uplink_flows *flows = opaque;
 	int64_t now = uplink_loop_now_ms();
 
-	for (struct uplink_flow *flow = flows->first; flow; flow = flow->next)
+	for (struct uplink_flow *flow = flows->first; flow; flow = flow->next) {
 		if (flow->state != FLOW_OPEN && flow->deadline_ms > 0 && flow->deadline_ms <= now)
 			uplink_flow_cut(flow);
+		else if (flow->state == FLOW_OPEN && now - flow->since_ms > OLD_MS)
+			keep_alive(flow);
+	}
 	flows->tick(flows->opaque);
 	uplink_splice_trim(flows->splice);
 	/* Without flows the pod sleeps. */
@@ -273,17 +288,22 @@ void uplink_flow_cut(struct uplink_flow *flow)
 		return;
 	flow->gone = true;
 	unhash(flow);
-	/* The watch is of one of the two; the other's removal finds nothing. */
-	if (flow->inner >= 0) {
-		uplink_loop_remove(flow->flows->loop, flow->inner, &flow->watch);
+	splice_forget(&flow->pair.ends[SPLICE_POD]);
+	splice_forget(&flow->pair.ends[SPLICE_HOST]);
+	if (flow->inner >= 0)
 		close(take_fd(&flow->inner));
-	}
-	if (flow->fd >= 0) {
-		uplink_loop_remove(flow->flows->loop, flow->fd, &flow->watch);
+	if (flow->fd >= 0)
 		splice_reset(take_fd(&flow->fd));
-	}
 	flow->pair.work.run = on_buried;
 	uplink_loop_defer(flow->flows->loop, &flow->pair.work);
+}
+
+static int watch(struct uplink_flow *flow, void (*ready)(struct uplink_watch *, uint32_t))
+{
+	struct splice_end *end = &flow->pair.ends[flow->inbound ? SPLICE_POD : SPLICE_HOST];
+
+	return uplink_splice_watch(
+		flow->flows->splice, end, flow->inbound ? flow->inner : flow->fd, ready);
 }
 
 void uplink_flow_open(struct uplink_flow *flow, int inner)
@@ -297,33 +317,38 @@ void uplink_flow_open(struct uplink_flow *flow, int inner)
 	flow->fd = flow->inner = -1;
 	flow->state = FLOW_OPEN;
 	if (flow->was_reset)
-		uplink_splice_mark_reset(&flow->pair);
+		uplink_splice_mark_reset(&flow->pair, flow->inbound ? SPLICE_POD : SPLICE_HOST);
 }
 
-int uplink_flow_connected(int fd)
+int uplink_flow_connect(struct uplink_flow *flow, const struct uplink_address *to,
+	void (*ready)(struct uplink_watch *, uint32_t))
+{
+	struct sockaddr_storage address;
+	socklen_t length = uplink_sockaddr(to, &address);
+
+	if (connect(flow->inbound ? flow->inner : flow->fd, (struct sockaddr *)&address, length) < 0 &&
+		errno != EINPROGRESS)
+		return -errno;
+	return watch(flow, ready);
+}
+
+int uplink_flow_connected(struct uplink_flow *flow, uint32_t events)
 {
 	socklen_t size = sizeof(int);
 	int error = 0;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-		return -errno;
-	return -error;
-}
-
-int uplink_flow_connect(int fd, const struct uplink_address *to)
-{
-	struct pollfd ready = {.fd = fd, .events = POLLOUT};
-	struct sockaddr_storage address;
-	socklen_t length = uplink_sockaddr(to, &address);
-
-	if (connect(fd, (struct sockaddr *)&address, length) == 0)
-		return 0;
-	if (errno != EINPROGRESS)
-		return -errno;
-	/* Not by another connect(2): that would throw away what came before a reset. */
-	if (poll(&ready, 1, 0) <= 0)
+	splice_note(&flow->pair.ends[flow->inbound ? SPLICE_POD : SPLICE_HOST], events);
+	if (flow->state != FLOW_CONNECTING || !(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
 		return -EINPROGRESS;
-	return ready.revents == POLLOUT ? 0 : uplink_flow_connected(fd);
+	if (!(events & (EPOLLERR | EPOLLHUP)))
+		return 0;
+	if (getsockopt(flow->inbound ? flow->inner : flow->fd, SOL_SOCKET, SO_ERROR, &error, &size) <
+		0)
+		return -errno;
+	/* One after the connection was made is for whoever reads it: there may be data before it.
+	 * Instead of it, it is ECONNREFUSED. */
+	flow->was_reset = error == ECONNRESET || error == EPIPE;
+	return flow->was_reset ? 0 : -error;
 }
 
 struct uplink_flow *uplink_flows_first(const struct uplink_flows *flows)

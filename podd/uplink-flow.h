@@ -27,7 +27,6 @@ struct uplink_flow {
 	struct uplink_flow *next, *previous;
 	struct uplink_flow *hash_next[2]; /* of those that are to be found by their addresses */
 	struct uplink_scope *scope;
-	struct uplink_watch watch; /* of fd, before OPEN */
 	int fd;                    /* before OPEN: out: to the outside; in: from there */
 	int inner;                 /* in, CONNECTING: to the server */
 	void *owner;               /* whose handlers it has before OPEN */
@@ -38,6 +37,7 @@ struct uplink_flow {
 	enum flow_state state;
 	bool inbound;
 	bool hashed;
+	bool kept_alive; /* see uplink_flows_new() */
 	bool was_reset; /* out: the outside has accepted, and reset since */
 	bool gone; /* cut before it was open: to be freed */
 	int64_t since_ms;
@@ -47,7 +47,8 @@ struct uplink_flow {
 
 struct uplink_flows;
 
-/* While there are flows, @tick is called about once a second. */
+/* While there are flows, @tick is called about once a second. A peer that is gone for ever must not
+ * keep a connection that nobody uses: TCP's own keepalive ends it, but only where it is old. */
 int uplink_flows_new(sd_event *event, struct uplink_loop *loop, struct uplink_scopes *scopes,
 	void (*tick)(void *opaque), void *opaque, struct uplink_flows **ret, struct err *err);
 void uplink_flows_free(struct uplink_flows *flows);
@@ -69,12 +70,13 @@ struct uplink_flow *uplink_flow_find_like(const struct uplink_flows *flows, enum
 /* Joins flow->fd and @inner, both taken over. On failure the flow is cut. */
 void uplink_flow_open(struct uplink_flow *flow, int inner);
 
-/* connect(2) of a non-blocking socket. Return: 0 when it is connected already, as on a loopback it
- * mostly is; -EINPROGRESS; -errno. */
-int uplink_flow_connect(int fd, const struct uplink_address *to);
-/* Once it is writable: did it succeed? What was received before a reset stays readable. Return: 0 or
- * -errno. */
-int uplink_flow_connected(int fd);
+/* Begins to connect flow->fd, or with an inbound flow flow->inner, and watches it: @ready gets its
+ * events, by the watch of that end of the pair. Return: 0 or -errno. */
+int uplink_flow_connect(struct uplink_flow *flow, const struct uplink_address *to,
+	void (*ready)(struct uplink_watch *, uint32_t));
+/* What these events say of it. Return: 0: it is connected, and flow->was_reset if that is over already;
+ * -EINPROGRESS; -errno. */
+int uplink_flow_connected(struct uplink_flow *flow, uint32_t events);
 
 /* In the order of their age, the youngest first. */
 struct uplink_flow *uplink_flows_first(const struct uplink_flows *flows);

@@ -179,26 +179,17 @@ static void release(struct uplink_out *out, struct uplink_flow *flow)
 		uplink_flow_cut(flow);
 }
 
-/* A reset after the connection was made is for whoever reads it: there may be data before it. One
- * instead of it is ECONNREFUSED. */
-static void settle(struct uplink_out *out, struct uplink_flow *flow, int error)
-{
-	flow->was_reset = error == ECONNRESET || error == EPIPE;
-	if (error == 0 || flow->was_reset)
-		release(out, flow);
-	else
-		fail(out, flow, error);
-}
-
 static void on_connected(struct uplink_watch *watch, uint32_t events)
 {
-	struct uplink_flow *flow = container_of(watch, struct uplink_flow, watch);
-	struct uplink_out *out = flow->owner;
+	struct splice_end *end = container_of(watch, struct splice_end, watch);
+	struct uplink_flow *flow =
+		container_of(end, struct uplink_flow, pair.ends[SPLICE_HOST]);
+	int r = uplink_flow_connected(flow, events);
 
-	if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
-		return;
-	uplink_loop_remove(out->loop, flow->fd, watch);
-	settle(out, flow, -uplink_flow_connected(flow->fd));
+	if (r == 0)
+		release(flow->owner, flow);
+	else if (r != -EINPROGRESS)
+		fail(flow->owner, flow, -r);
 }
 
 static int open_socket(const struct uplink_address *target, int *ret_fd)
@@ -210,10 +201,8 @@ static int open_socket(const struct uplink_address *target, int *ret_fd)
 
 	if (fd < 0)
 		return -errno;
-	/* Segments go on as they come: the sender has had its own Nagle. A peer that is gone for
-	 * ever must not keep a connection that the pod's side does not use. */
+	/* Segments go on as they come: the sender has had its own Nagle. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	*ret_fd = take_fd(&fd);
 	return 0;
 }
@@ -224,13 +213,7 @@ static void start(struct uplink_out *out, struct uplink_flow *flow,
 	int r = open_socket(target, &flow->fd);
 
 	if (r == 0)
-		r = uplink_flow_connect(flow->fd, target);
-	if (r != -EINPROGRESS) {
-		settle(out, flow, -r);
-		return;
-	}
-	flow->watch.ready = on_connected;
-	r = uplink_loop_add(out->loop, flow->fd, EPOLLOUT | EPOLLET, &flow->watch);
+		r = uplink_flow_connect(flow, target, on_connected);
 	if (r < 0)
 		fail(out, flow, -r);
 }
@@ -305,7 +288,6 @@ static int accept_one(struct listener *listener)
 	socklen_t peer_size = sizeof(peer), original_size = sizeof(original);
 	struct uplink_address source, destination;
 	struct uplink_flow *flow = NULL;
-	const int one = 1;
 	autoclose int fd = accept4(listener->fd, (struct sockaddr *)&peer, &peer_size,
 		SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -319,7 +301,6 @@ static int accept_one(struct listener *listener)
 		splice_reset(take_fd(&fd));
 		return 0;
 	}
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	uplink_flow_open(flow, take_fd(&fd));
 	return 0;
 }

@@ -19,7 +19,7 @@
  * not listen yet. One that has had time enough to listen and refuses is not: the client is reset at
  * once.
  *
- * System calls: accept4, bind (the clients' addresses), setsockopt, getsockopt, close.
+ * System calls: accept4, bind (the clients' addresses), close.
  */
 
 #include "uplink-port.h"
@@ -37,6 +37,8 @@
 /* Connections before others have their turn. */
 #define ACCEPT_BATCH 64
 #define RETRY_MS 25
+/* So long a server may take from its start until it listens. */
+#define SETTLE_MS 2000
 #define RETRY_US (RETRY_MS * 1000)
 #define RETRY_ACCURACY_US 5000
 
@@ -94,7 +96,7 @@ static void wait_for_server(struct uplink_ports *ports, struct uplink_flow *flow
 /* The server is there, but has nothing for this client. */
 static void on_refusal(struct uplink_ports *ports, struct uplink_flow *flow, int error)
 {
-	int64_t settled_ms = flow->scope->up_since_ms + flow->wait_ms;
+	int64_t settled_ms = flow->scope->up_since_ms + SETTLE_MS;
 
 	flow->scope->counters.failed++;
 	if (error == EPIPE || (flow->scope->up && uplink_loop_now_ms() > settled_ms))
@@ -105,20 +107,18 @@ static void on_refusal(struct uplink_ports *ports, struct uplink_flow *flow, int
 
 static void on_connected(struct uplink_watch *watch, uint32_t events)
 {
-	struct uplink_flow *flow = container_of(watch, struct uplink_flow, watch);
-	struct uplink_ports *ports = flow->owner;
-	int r;
+	struct splice_end *end = container_of(watch, struct splice_end, watch);
+	struct uplink_flow *flow =
+		container_of(end, struct uplink_flow, pair.ends[SPLICE_POD]);
+	int r = uplink_flow_connected(flow, events);
 
-	if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
-		return;
-	uplink_loop_remove(ports->loop, flow->inner, watch);
-	r = uplink_flow_connected(flow->inner);
 	if (r == 0) {
 		uplink_flow_open(flow, take_fd(&flow->inner));
-		return;
+	} else if (r != -EINPROGRESS) {
+		splice_forget(end);
+		close(take_fd(&flow->inner));
+		on_refusal(flow->owner, flow, -r);
 	}
-	close(take_fd(&flow->inner));
-	on_refusal(ports, flow, -r);
 }
 
 static int bind_to(int fd, const struct uplink_address *source)
@@ -130,22 +130,19 @@ static int bind_to(int fd, const struct uplink_address *source)
 }
 
 /* From the client's address; from another port, if its own is taken there by an old connection.
- * Return: 0, -EINPROGRESS, -errno. */
-static int begin_connect(const struct uplink_ports *ports, int fd, struct uplink_address source,
-	const struct uplink_address *server)
+ * Return: 0: it is under way; -errno. */
+static int begin_connect(const struct uplink_ports *ports, struct uplink_flow *flow,
+	struct uplink_address source)
 {
-	int r;
+	int r = 0;
 
-	if (ports->transparent) {
-		r = bind_to(fd, &source);
-		if (r < 0) {
-			source.port = 0;
-			r = bind_to(fd, &source);
-		}
-		if (r < 0)
-			return r;
+	if (ports->transparent)
+		r = bind_to(flow->inner, &source);
+	if (r < 0) {
+		source.port = 0;
+		r = bind_to(flow->inner, &source);
 	}
-	return uplink_flow_connect(fd, server);
+	return r < 0 ? r : uplink_flow_connect(flow, &flow->destination, on_connected);
 }
 
 static void reach(struct uplink_ports *ports, struct uplink_flow *flow)
@@ -169,16 +166,9 @@ static void reach(struct uplink_ports *ports, struct uplink_flow *flow)
 	source = uplink_scopes_client(ports->scopes, six, &flow->source);
 	flow->state = FLOW_CONNECTING;
 	if (r == 0)
-		r = begin_connect(ports, flow->inner, source, &flow->destination);
-	if (r == 0) {
-		uplink_flow_open(flow, take_fd(&flow->inner));
-		return;
-	}
-	if (r == -EINPROGRESS) {
-		flow->watch.ready = on_connected;
-		r = uplink_loop_add(ports->loop, flow->inner, EPOLLOUT | EPOLLET, &flow->watch);
-	}
+		r = begin_connect(ports, flow, source);
 	if (r < 0) {
+		splice_forget(&flow->pair.ends[SPLICE_POD]);
 		if (flow->inner >= 0)
 			close(take_fd(&flow->inner));
 		on_refusal(ports, flow, -r);
@@ -203,7 +193,6 @@ static int accept_one(struct listener *listener)
 	struct sockaddr_storage peer;
 	socklen_t size = sizeof(peer);
 	struct uplink_flow *flow;
-	const int one = 1;
 	autoclose int fd = accept4(listener->fd, (struct sockaddr *)&peer, &size,
 		SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -216,8 +205,6 @@ static int accept_one(struct listener *listener)
 		splice_reset(take_fd(&fd));
 		return 0;
 	}
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	flow->owner = ports;
 	flow->port = port->spec.id;
 	flow->fd = take_fd(&fd);

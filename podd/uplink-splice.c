@@ -181,6 +181,12 @@ static void stop_waiting(struct splice_pair *pair)
 
 static void close_pair(struct splice_pair *pair, bool reset);
 
+void splice_forget(struct splice_end *end)
+{
+	end->watch.ready = NULL;
+	end->watched = end->readable = end->writable = end->finishing = end->urgent = false;
+}
+
 void splice_reset(int fd)
 {
 	const struct linger reset = {.l_onoff = 1, .l_linger = 0};
@@ -241,7 +247,7 @@ static void close_pair(struct splice_pair *pair, bool reset)
 
 		if (end->pipe)
 			pipe_give_back(pair->splice, take_ptr(end->pipe), end->held == 0);
-		uplink_loop_remove(pair->splice->loop, end->fd, &end->watch);
+		splice_forget(end);
 		if (reset)
 			splice_reset(take_fd(&end->fd));
 		else
@@ -373,7 +379,9 @@ static bool pump(struct splice_pair *pair, struct splice_end *from, struct splic
 	}
 	if (from->drained && from->held == 0 && !from->finished && !from->dead) {
 		from->finished = true;
-		(void)shutdown(to->fd, SHUT_WR);
+		/* The second one's end is close(2). */
+		if (!to->finished)
+			(void)shutdown(to->fd, SHUT_WR);
 	}
 	return !to->dead && from->bytes >= stop_at;
 }
@@ -401,7 +409,7 @@ static void move(struct splice_pair *pair)
 		uplink_loop_defer(pair->splice->loop, &pair->work);
 }
 
-static void note_events(struct splice_end *end, uint32_t events)
+void splice_note(struct splice_end *end, uint32_t events)
 {
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
 		end->readable = true;
@@ -421,7 +429,7 @@ static void on_pod_ready(struct uplink_watch *watch, uint32_t events)
 	struct splice_end *end = container_of(watch, struct splice_end, watch);
 	struct splice_pair *pair;
 
-	note_events(end, events);
+	splice_note(end, events);
 	pair = container_of(end, struct splice_pair, ends[SPLICE_POD]);
 	if (!pair->delayed)
 		move(pair);
@@ -432,7 +440,7 @@ static void on_host_ready(struct uplink_watch *watch, uint32_t events)
 	struct splice_end *end = container_of(watch, struct splice_end, watch);
 	struct splice_pair *pair;
 
-	note_events(end, events);
+	splice_note(end, events);
 	pair = container_of(end, struct splice_pair, ends[SPLICE_HOST]);
 	if (!pair->delayed)
 		move(pair);
@@ -448,34 +456,44 @@ static void on_turn(struct uplink_work *work)
 		move(pair);
 }
 
+int uplink_splice_watch(struct uplink_splice *splice, struct splice_end *end, int fd,
+	void (*ready)(struct uplink_watch *watch, uint32_t events))
+{
+	const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+	int r = 0;
+
+	if (!end->watched)
+		r = uplink_loop_add(splice->loop, fd, events, &end->watch);
+	if (r < 0)
+		return r;
+	end->watched = true;
+	end->watch.ready = ready;
+	end->fd = fd;
+	return 0;
+}
+
 int uplink_splice_join(struct uplink_splice *splice, struct splice_pair *pair, int pod, int host,
 	void (*done)(struct splice_pair *pair))
 {
-	const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 	int r;
 
 	pair->splice = splice;
 	pair->born_ms = uplink_loop_now_ms();
 	pair->work.run = on_turn;
 	pair->done = done;
-	pair->ends[SPLICE_POD].watch.ready = on_pod_ready;
-	pair->ends[SPLICE_HOST].watch.ready = on_host_ready;
-	r = uplink_loop_add(splice->loop, pod, events, &pair->ends[SPLICE_POD].watch);
+	r = uplink_splice_watch(splice, &pair->ends[SPLICE_POD], pod, on_pod_ready);
+	if (r == 0)
+		r = uplink_splice_watch(splice, &pair->ends[SPLICE_HOST], host, on_host_ready);
 	if (r < 0)
 		return r;
-	r = uplink_loop_add(splice->loop, host, events, &pair->ends[SPLICE_HOST].watch);
-	if (r < 0) {
-		uplink_loop_remove(splice->loop, pod, &pair->ends[SPLICE_POD].watch);
-		return r;
-	}
-	pair->ends[SPLICE_POD].fd = pod;
-	pair->ends[SPLICE_HOST].fd = host;
+	/* Events of the end that was watched before will not come again. */
+	uplink_loop_defer(splice->loop, &pair->work);
 	return 0;
 }
 
-void uplink_splice_mark_reset(struct splice_pair *pair)
+void uplink_splice_mark_reset(struct splice_pair *pair, int end)
 {
-	die(&pair->ends[SPLICE_HOST]);
+	die(&pair->ends[end]);
 }
 
 void uplink_splice_cut(struct splice_pair *pair)

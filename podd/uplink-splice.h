@@ -24,6 +24,7 @@ struct splice_pipe;
 struct splice_end {
 	struct uplink_watch watch;
 	int fd;
+	bool watched;   /* in the loop */
 	bool readable;  /* as far as is known */
 	bool writable;
 	bool finishing; /* its FIN is there, or soon: read until the end */
@@ -63,12 +64,20 @@ int uplink_splice_new(sd_event *event, struct uplink_loop *loop, unsigned pipes_
 void uplink_splice_free(struct uplink_splice *splice);
 CLEANUP_DEFINE(uplink_splice, uplink_splice_free)
 
-/* Takes over both sockets (connected, non-blocking) on success. @pair is all zero. Return: 0 or
- * -errno. */
+/* Puts a socket into the loop that is being connected, where it stays when it is joined; until then
+ * @ready has its events, and hands them on by splice_note(). Return: 0 or -errno. */
+int uplink_splice_watch(struct uplink_splice *splice, struct splice_end *end, int fd,
+	void (*ready)(struct uplink_watch *watch, uint32_t events));
+void splice_note(struct splice_end *end, uint32_t events);
+/* Before its socket is closed without having been joined. Closing takes it out of the loop. */
+void splice_forget(struct splice_end *end);
+
+/* Takes over both sockets (connected, non-blocking) on success. @pair is all zero, but for an end
+ * that is watched. Return: 0 or -errno. */
 int uplink_splice_join(struct uplink_splice *splice, struct splice_pair *pair, int pod, int host,
 	void (*done)(struct splice_pair *pair));
-/* The host's end was reset before it was joined, which its socket has told already. */
-void uplink_splice_mark_reset(struct splice_pair *pair);
+/* That end was reset before it was joined, which its socket has told already. */
+void uplink_splice_mark_reset(struct splice_pair *pair, int end);
 /* Resets both connections. */
 void uplink_splice_cut(struct splice_pair *pair);
 
