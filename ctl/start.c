@@ -109,9 +109,23 @@ static int add_egress(const struct start *start, char *const *rules, struct err 
 	return supervisor_call(&supervisor, "EgressAdd", parameters, NULL, err);
 }
 
-/* The rules that the container was made with hold before its program runs. From then on they are in
- * podd's record, where they may be changed. */
-static int hand_over_egress(const struct start *start, struct err *err)
+/* One with a network of its own has its ports published when it is attached. */
+static int publish(const struct start *start, struct err *err)
+{
+	cleanup(supervisor_done) struct supervisor supervisor = SUPERVISOR_NONE;
+	struct json *parameters;
+	int r = supervisor_connect(start->pod_path, start->pod->podfd, &supervisor, err);
+
+	if (r < 0)
+		return r;
+	parameters = json_new_object();
+	json_set_string(parameters, "child", start->name);
+	return supervisor_call(&supervisor, "Publish", parameters, NULL, err);
+}
+
+/* The rules that the container was made with hold before its program runs, and its ports are taken.
+ * From then on the rules are in podd's record, where they may be changed. */
+static int prepare_network(const struct start *start, struct err *err)
 {
 	autoclose int childfd = -1;
 	struct container_spec spec;
@@ -128,6 +142,8 @@ static int hand_over_egress(const struct start *start, struct err *err)
 		if (r == 0)
 			r = container_spec_save(childfd, &spec, err);
 	}
+	if (r == 0 && spec.publish && spec.net == CONTAINER_NET_POD)
+		r = publish(start, err);
 	container_spec_done(&spec);
 	return r;
 }
@@ -140,7 +156,7 @@ int start_run(const struct start *start, const struct session_options *options,
 	pid_t pid;
 	int r;
 
-	r = hand_over_egress(start, err);
+	r = prepare_network(start, err);
 	if (r < 0)
 		return err_wrap(err, r, "container %s", options->what);
 	r = session_new(options, &session, err);

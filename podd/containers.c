@@ -30,6 +30,7 @@
 #include "events.h"
 #include "fd.h"
 #include "hierarchy.h"
+#include "network.h"
 #include "pod.h"
 #include "shim.h"
 #include "text.h"
@@ -137,6 +138,7 @@ static void forget(struct container *container)
 	struct containers *containers = container->owner;
 	struct container **link = bucket(containers, container->name);
 
+	network_down(containers->pod->network, container->name);
 	while (*link != container)
 		link = &(*link)->next;
 	*link = container->next;
@@ -372,6 +374,8 @@ static int watch(struct containers *containers, const char *name,
 		return 0;
 	}
 	container->has_shim = true;
+	if (state->phase == CONTAINER_RUNNING)
+		network_up(containers->pod->network, name);
 	if (containers->is_stopping) {
 		sd_event_now(containers->pod->event, CLOCK_MONOTONIC, &now);
 		ask_to_stop(container, now);
@@ -402,6 +406,24 @@ int containers_look(struct containers *containers, const char *name, struct err 
 	return watch(containers, name, &state, err);
 }
 
+/* Those whose ports the uplink of an earlier podd has published. */
+static void publish(struct containers *containers, const char *name)
+{
+	cleanup(container_spec_done) struct container_spec spec = {};
+	autoclose int childfd = -1;
+	struct err err = {};
+	int r;
+
+	r = hierarchy_open_child(containers->pod->podfd, name, false, &childfd, NULL);
+	if (r == 0)
+		r = container_spec_load(childfd, &spec, NULL);
+	if (r < 0 || spec.net != CONTAINER_NET_POD || !spec.publish)
+		return;
+	if (network_publish(containers->pod->network, name, spec.publish, &err) < 0)
+		fprintf(stderr, "podd: pod %s: container %s: %s\n", containers->pod->path, name,
+			err.msg);
+}
+
 int containers_load(struct containers *containers, struct err *err)
 {
 	autostrv names = NULL;
@@ -410,8 +432,11 @@ int containers_load(struct containers *containers, struct err *err)
 	r = hierarchy_children(containers->pod->podfd, HIERARCHY_CONTAINERS, &names, err);
 	for (size_t i = 0; r == 0 && names[i]; i++) {
 		struct err problem = {};
-		int looked = containers_look(containers, names[i], &problem);
+		int looked;
 
+		if (containers->pod->adopted)
+			publish(containers, names[i]);
+		looked = containers_look(containers, names[i], &problem);
 		if (looked < 0 && looked != -ENOENT)
 			fprintf(stderr, "podd: pod %s: container %s: %s\n", containers->pod->path,
 				names[i], problem.msg);

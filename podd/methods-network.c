@@ -14,6 +14,7 @@
 
 #include "children.h"
 #include "cleanup.h"
+#include "container.h"
 #include "hierarchy.h"
 #include "methods-internal.h"
 #include "network-internal.h"
@@ -124,7 +125,7 @@ void method_port_add(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
 {
 	const char *child, *failed = NULL;
-	int64_t wait_ms = NETWORK_WAIT_MS;
+	int64_t wait_ms = -1;
 	autostrv specs = NULL;
 	struct json *ports = NULL;
 	struct err err = {};
@@ -140,11 +141,37 @@ void method_port_add(struct pod *pod, struct connection *connection,
 		methods_invalid(connection, "specs", err.msg);
 		return;
 	}
+	/* The pod itself is always there. */
+	if (wait_ms < 0)
+		wait_ms = *child ? NETWORK_WAIT_MS : 0;
 	r = network_add_ports(pod->network, child, specs, (uint32_t)wait_ms, &ports, &failed, &err);
 	if (r < 0)
 		reply_port_error(connection, r == -ENOENT ? -EINVAL : r, failed, err.msg);
 	else
 		reply_list(connection, "ports", ports);
+}
+
+/* A container that shares the pod's network is not attached by a hook: podctl says when it starts. */
+void method_publish(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	cleanup(container_spec_done) struct container_spec spec = {};
+	autoclose int childfd = -1;
+	struct err err = {};
+	const char *child;
+	int r;
+
+	if (!read_child(pod, connection, call, &child))
+		return;
+	r = hierarchy_open_child(pod->podfd, child, false, &childfd, &err);
+	if (r == 0)
+		r = container_spec_load(childfd, &spec, &err);
+	if (r == 0 && spec.net == CONTAINER_NET_POD)
+		r = network_publish(pod->network, child, spec.publish, &err);
+	if (r < 0)
+		connection_fail(connection, err.msg);
+	else
+		connection_reply(connection, json_new_object(), NULL, 0, false);
 }
 
 void method_port_remove(struct pod *pod, struct connection *connection,

@@ -127,6 +127,10 @@ static void method_report(struct pod *pod, struct connection *connection,
 	/* One that was removed is told of all the same. */
 	if (r == -ENOENT && text_equal(type, "remove"))
 		network_remove(pod->network, child);
+	else if (text_equal(type, "start"))
+		network_up(pod->network, child);
+	else if (text_equal(type, "died"))
+		network_down(pod->network, child);
 	if (r < 0 && r != -ENOENT) {
 		connection_fail(connection, err.msg);
 		return;
@@ -264,6 +268,7 @@ static const struct {
 	{VARLINK_INTERFACE ".Events", method_events},
 	{VARLINK_INTERFACE ".PortAdd", method_port_add},
 	{VARLINK_INTERFACE ".PortRemove", method_port_remove},
+	{VARLINK_INTERFACE ".Publish", method_publish},
 	{VARLINK_INTERFACE ".Ports", method_ports},
 	{VARLINK_INTERFACE ".EgressAdd", method_egress_add},
 	{VARLINK_INTERFACE ".EgressRemove", method_egress_remove},

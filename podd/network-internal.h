@@ -12,6 +12,9 @@
 /* How long connections wait for a child that is not there, unless something else is said. */
 #define NETWORK_WAIT_MS 10000
 
+/* Below UPLINK_PORTS_MAX. */
+#define NETWORK_PORTS_MAX 4096
+
 enum port_origin { PORT_OF_POD, PORT_OF_CONTAINER, PORT_ADDED };
 
 struct network_port {

@@ -171,6 +171,15 @@ static bool is_new(const struct network_port *port, const void *opaque)
 	return port->id >= new->first_id && text_equal(port->spec, new->spec);
 }
 
+static unsigned count_ports(const struct network *network)
+{
+	unsigned n = 0;
+
+	for (const struct network_port *port = network->ports; port; port = port->next)
+		n++;
+	return n;
+}
+
 int network_take_ports(struct network *network, const char *child, const char *spec,
 	enum port_origin origin, uint32_t wait_ms, struct err *err)
 {
@@ -178,6 +187,9 @@ int network_take_ports(struct network *network, const char *child, const char *s
 	struct publish publish;
 	int r = publish_parse(spec, &publish, err);
 
+	if (r == 0 && count_ports(network) + publish.n > NETWORK_PORTS_MAX)
+		r = err_set(err, -E2BIG, "more than %d ports of a pod: publish fewer",
+			NETWORK_PORTS_MAX);
 	for (unsigned offset = 0; r == 0 && offset < publish.n; offset++)
 		if (!has_port(network, child, spec, offset))
 			r = take_port(network, child, spec, &publish, offset, origin, wait_ms, err);

@@ -171,7 +171,7 @@ int network_tell_rules(struct network *network, const char *child, struct err *e
 	return tell(network, &request, err);
 }
 
-int network_tell_all(struct network *network, struct err *err)
+int network_tell_rules_all(struct network *network, struct err *err)
 {
 	int r = network_tell_rules(network, "", err);
 
@@ -180,6 +180,13 @@ int network_tell_all(struct network *network, struct err *err)
 		if (r == 0)
 			r = network_tell_rules(network, scope->child, err);
 	}
+	return r;
+}
+
+int network_tell_ports(struct network *network, struct err *err)
+{
+	int r = 0;
+
 	for (struct network_port *port = network->ports; r == 0 && port; port = port->next)
 		r = network_tell_port(network, port, err);
 	return r;
@@ -265,22 +272,29 @@ static void add_address(struct network_scope *scope, const char *text)
 	}
 }
 
-static void set_addresses(const struct network *network, struct network_scope *scope,
-	const struct attachment *attachment)
+static void share_addresses(const struct network *network, struct network_scope *scope)
 {
 	const struct pod_spec *spec = &network->pod->spec;
 	struct in_addr self4 = pod_address4(spec, POD_HOST_SELF);
 	struct in6_addr self6 = pod_address6(POD_HOST_SELF);
 	char text[INET6_ADDRSTRLEN];
 
+	scope->shared = true;
 	scope->n_addresses = 0;
-	scope->shared = attachment->share == ATTACHMENT_SHARED;
-	if (scope->shared) {
-		add_address(scope, inet_ntop(AF_INET, &self4, text, sizeof(text)));
-		if (spec->ipv6)
-			add_address(scope, inet_ntop(AF_INET6, &self6, text, sizeof(text)));
+	add_address(scope, inet_ntop(AF_INET, &self4, text, sizeof(text)));
+	if (spec->ipv6)
+		add_address(scope, inet_ntop(AF_INET6, &self6, text, sizeof(text)));
+}
+
+static void set_addresses(const struct network *network, struct network_scope *scope,
+	const struct attachment *attachment)
+{
+	if (attachment->share == ATTACHMENT_SHARED) {
+		share_addresses(network, scope);
 		return;
 	}
+	scope->shared = false;
+	scope->n_addresses = 0;
 	for (size_t i = 0; i < attachment->n_networks; i++) {
 		char *const *addresses = attachment->networks[i].addresses;
 
@@ -296,22 +310,23 @@ static bool is_not_asked_for(const struct network_port *port, const void *opaque
 }
 
 /* Those of the container's own, and those that were added to it while it ran before. */
-static int take_childs_ports(struct network *network, const struct attachment *attachment,
+static int take_childs_ports(struct network *network, const char *child, char *const *publish,
 	struct err *err)
 {
 	const struct pod_network *record = &network->record;
-	char *none[] = {NULL};
-	char **publish = attachment->publish ? attachment->publish : none;
+	char *const none[] = {NULL};
 	int r = 0;
 
-	network_give_up_ports(network, attachment->child, is_not_asked_for, publish);
+	if (!publish)
+		publish = none;
+	network_give_up_ports(network, child, is_not_asked_for, publish);
 	for (size_t i = 0; r == 0 && publish[i]; i++)
-		r = network_take_ports(network, attachment->child, publish[i], PORT_OF_CONTAINER,
+		r = network_take_ports(network, child, publish[i], PORT_OF_CONTAINER,
 			NETWORK_WAIT_MS, err);
 	for (size_t i = 0; r == 0 && i < record->n_ports; i++)
-		if (text_equal(record->ports[i].child, attachment->child))
-			r = network_take_ports(network, attachment->child, record->ports[i].spec,
-				PORT_ADDED, record->ports[i].wait_ms, err);
+		if (text_equal(record->ports[i].child, child))
+			r = network_take_ports(network, child, record->ports[i].spec, PORT_ADDED,
+				record->ports[i].wait_ms, err);
 	return r;
 }
 
@@ -353,10 +368,44 @@ int network_attach(struct network *network, const struct attachment *attachment,
 	if (r == 0)
 		r = network_tell_rules(network, attachment->child, err);
 	if (r == 0)
-		r = take_childs_ports(network, attachment, err);
+		r = take_childs_ports(network, attachment->child, attachment->publish, err);
 	if (r < 0 && !known)
 		network_detach(network, attachment->child);
 	return r;
+}
+
+int network_publish(struct network *network, const char *child, char *const *publish,
+	struct err *err)
+{
+	struct network_scope *scope;
+	bool known = network_scope(network, child) != NULL;
+	int r;
+
+	if (!network->uplink || (!known && !publish))
+		return 0;
+	scope = network_scope_make(network, child);
+	if (!scope)
+		return err_oom(err);
+	share_addresses(network, scope);
+	r = network_tell_child(network, scope, false, err);
+	if (r == 0)
+		r = take_childs_ports(network, child, publish, err);
+	if (r < 0 && !known)
+		network_detach(network, child);
+	return r;
+}
+
+/* One with a network of its own is up once it is attached. */
+void network_up(struct network *network, const char *child)
+{
+	struct network_scope *scope = network_scope(network, child);
+	struct err err = {};
+
+	if (!scope || !scope->shared || scope->up)
+		return;
+	scope->up = true;
+	if (network_tell_child(network, scope, false, &err) < 0)
+		complain(network, &err);
 }
 
 void network_down(struct network *network, const char *child)

@@ -23,14 +23,22 @@ void network_free(struct network *network);
 int network_open(struct network *network, struct err *err);
 /* Takes over what an uplink of another podd's has. */
 int network_adopt(struct network *network, struct err *err);
-/* Tells a new uplink everything. While the pod starts it returns what the uplink says. */
-int network_tell_all(struct network *network, struct err *err);
+/* Tells a new uplink whose packets come and what rules hold, before it carries any; and, once it can
+ * have them, the ports. While the pod starts these return what the uplink says. */
+int network_tell_rules_all(struct network *network, struct err *err);
+int network_tell_ports(struct network *network, struct err *err);
 /* Gives the host's ports back: the pod is gone. */
 void network_close(struct network *network);
 
 /* A child is being attached, or was: its ports are published. Return: 0, or -errno with what hinders
  * a port. */
 int network_attach(struct network *network, const struct attachment *attachment, struct err *err);
+/* A container that shares the pod's network, and is about to be started: its ports are published.
+ * Return: as network_attach(). */
+int network_publish(struct network *network, const char *child, char *const *publish,
+	struct err *err);
+/* Its program runs. */
+void network_up(struct network *network, const char *child);
 /* Its program ended: connections to its ports wait. */
 void network_down(struct network *network, const char *child);
 /* It is attached no more. Its ports stay, if it is a container that may be started again. */

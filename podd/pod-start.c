@@ -185,6 +185,18 @@ static void refuse_net(struct pod *pod, const struct err *problem)
 	text_copy(pod->uplink_net.reason, sizeof(pod->uplink_net.reason), problem->msg);
 }
 
+/* It has its configuration: one answer for the nameservers, one for the rest. */
+static int start_uplink(struct pod *pod, struct err *err)
+{
+	int r = pod_await_uplink(pod, NULL, err);
+
+	if (r == 0)
+		r = pod_await_uplink(pod, NULL, err);
+	if (r == 0)
+		r = network_tell_rules_all(pod->network, err);
+	return r == 0 ? pod_send_start(pod, err) : r;
+}
+
 static int start_net(struct pod *pod, struct err *err)
 {
 	struct err problem = {};
@@ -198,7 +210,7 @@ static int start_net(struct pod *pod, struct err *err)
 		refuse_net(pod, &problem);
 	if (r == -ECONNRESET || r == -ETIMEDOUT)
 		return err_set(err, r, "%s", problem.msg);
-	r = network_tell_all(pod->network, err);
+	r = network_tell_ports(pod->network, err);
 	if (r < 0)
 		return r;
 	if (pod_takes_tcp(pod) || pod->spec.uplink_path == POD_PATH_LIBSLIRP)
@@ -231,11 +243,8 @@ static int start_new(struct pod *pod, struct err *err)
 		r = link_namespaces(pod, err);
 	if (r == 0)
 		r = hosts_update(pod->podfd, err);
-	/* One answer for the nameservers, one for the configuration. */
 	if (r == 0 && has_uplink(pod))
-		r = pod_await_uplink(pod, NULL, err);
-	if (r == 0 && has_uplink(pod))
-		r = pod_await_uplink(pod, NULL, err);
+		r = start_uplink(pod, err);
 	if (r == 0)
 		r = pod_ask_outer(pod, OUTER_PROBE, NULL, NULL, err);
 	if (r == 0 && has_uplink(pod))
@@ -263,11 +272,17 @@ static int replace_uplink(struct pod *pod, struct err *err)
 	if (pod_state_save(pod->podfd, &pod->state, &problem) < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, problem.msg);
 	r = pod_send_config(pod, nameservers ? nameservers : "", err);
+	if (r == 0 && !pod->uplink_async)
+		r = start_uplink(pod, err);
+	else if (r == 0)
+		r = network_tell_rules_all(pod->network, err);
+	if (r == 0 && pod->uplink_async)
+		r = pod_send_start(pod, err);
 	if (r == 0)
 		r = pod_send_net(pod, err);
-	/* While podd starts, this is after their answers: see adopt_uplink(). */
+	/* While podd starts, this is after its answer: see adopt_uplink(). */
 	if (r == 0 && pod->uplink_async)
-		r = network_tell_all(pod->network, err);
+		r = network_tell_ports(pod->network, err);
 	if (r < 0)
 		pod_kill_uplink(pod);
 	return r;
@@ -301,9 +316,9 @@ static int adopt_uplink(struct pod *pod, struct err *err)
 	if (r < 0)
 		return r;
 	r = replace_uplink(pod, err);
-	for (int i = 0; r == 0 && i < 3; i++)
+	if (r == 0)
 		r = await_adopted(pod, err);
-	return r == 0 ? network_tell_all(pod->network, err) : r;
+	return r == 0 ? network_tell_ports(pod->network, err) : r;
 }
 
 static int adopt(struct pod *pod, struct err *err)

@@ -283,6 +283,13 @@ int pod_send_config(struct pod *pod, const char *nameservers, struct err *err)
 	return send_first(pod, &request, fds, 2, err);
 }
 
+int pod_send_start(struct pod *pod, struct err *err)
+{
+	const struct uplink_request request = {.operation = UPLINK_START};
+
+	return pod_ask_uplink(pod, &request, NULL, 0, NULL, NULL, err);
+}
+
 int pod_send_net(struct pod *pod, struct err *err)
 {
 	struct uplink_request request = {
@@ -359,8 +366,10 @@ int pod_adopt_uplink(struct pod *pod, pod_uplink_has has, void *opaque, struct e
 			has(opaque, &reply, fds);
 		cleanup_close(&fds[0]);
 		cleanup_close(&fds[1]);
-		if (r == 0 && reply.result != UPLINK_MORE)
+		if (r == 0 && reply.result != UPLINK_MORE) {
+			pod->uplink_net.refused = !reply.takes_tcp;
 			return reply.result;
+		}
 	}
 	return r;
 }

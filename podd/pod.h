@@ -131,6 +131,8 @@ void pod_uplink_done_queue(struct pod *pod);
  * each; fds that it keeps it sets to -1. */
 typedef void (*pod_uplink_has)(void *opaque, const struct uplink_reply *reply, int fds[2]);
 int pod_adopt_uplink(struct pod *pod, pod_uplink_has has, void *opaque, struct err *err);
+/* From now on it carries packets. */
+int pod_send_start(struct pod *pod, struct err *err);
 /* Sends the nameservers, then the configuration with the tap; two answers come. */
 int pod_send_config(struct pod *pod, const char *nameservers, struct err *err);
 int pod_send_resolv(struct pod *pod, const char *nameservers, struct err *err);

@@ -39,6 +39,7 @@ struct uplink_control {
 	sd_event_source *pause; /* without fds, before the next accept(2) */
 	uplink_control_serve serve;
 	void *opaque;
+	bool takes_tcp;
 	struct uplink_request request;
 };
 
@@ -140,6 +141,7 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
 		return listen_again(control);
 	reply.operation = control->request.operation;
 	reply.result = control->serve(control, &control->request, fds.fds, control->opaque, &err);
+	reply.takes_tcp = control->takes_tcp;
 	if (reply.result < 0) {
 		(void)text_sanitize(reply.text, sizeof(reply.text), err.msg);
 		fprintf(stderr, "podd-uplink: %s\n", err.msg);
@@ -236,6 +238,11 @@ int uplink_control_new(sd_event *event, int connection, int listener,
 	control->listener = listener;
 	*ret = take_ptr(control);
 	return 0;
+}
+
+void uplink_control_note_tcp(struct uplink_control *control, bool takes_tcp)
+{
+	control->takes_tcp = takes_tcp;
 }
 
 bool uplink_control_connected(const struct uplink_control *control)

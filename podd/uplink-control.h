@@ -27,6 +27,8 @@ int uplink_control_new(sd_event *event, int connection, int listener,
 /* Sends a reply before the last one. Return: 0 or -errno. */
 int uplink_control_reply(struct uplink_control *control, const struct uplink_reply *reply,
 	const int *fds);
+/* What the replies say of takes_tcp. */
+void uplink_control_note_tcp(struct uplink_control *control, bool takes_tcp);
 /* False between two podds. */
 bool uplink_control_connected(const struct uplink_control *control);
 void uplink_control_free(struct uplink_control *control);

@@ -39,6 +39,8 @@
 #define RETRY_MS 25
 /* So long a server may take from its start until it listens. */
 #define SETTLE_MS 2000
+/* ... and so long one may take to answer, within the pod. */
+#define CONNECT_MS 20000
 #define RETRY_US (RETRY_MS * 1000)
 #define RETRY_ACCURACY_US 5000
 
@@ -93,13 +95,20 @@ static void wait_for_server(struct uplink_ports *ports, struct uplink_flow *flow
 	start_timer(ports);
 }
 
-/* The server is there, but has nothing for this client. */
+/* Until when a server that is there, but refuses, is waited for: it may be about to listen. */
+static int64_t patience_ends(const struct uplink_flow *flow)
+{
+	int64_t ends = flow->since_ms + flow->wait_ms;
+	int64_t settled = flow->scope->up_since_ms + SETTLE_MS;
+
+	/* When the pod's own servers have been started nobody knows. */
+	return flow->scope->id == 0 || settled > ends ? ends : settled;
+}
+
 static void on_refusal(struct uplink_ports *ports, struct uplink_flow *flow, int error)
 {
-	int64_t settled_ms = flow->scope->up_since_ms + SETTLE_MS;
-
 	flow->scope->counters.failed++;
-	if (error == EPIPE || (flow->scope->up && uplink_loop_now_ms() > settled_ms))
+	if (error == EPIPE || uplink_loop_now_ms() >= patience_ends(flow))
 		uplink_flow_cut(flow);
 	else
 		wait_for_server(ports, flow);
@@ -153,7 +162,10 @@ static void reach(struct uplink_ports *ports, struct uplink_flow *flow)
 	int r;
 
 	if (!uplink_scope_server(flow->scope, &flow->source.ip, &flow->destination.ip)) {
-		wait_for_server(ports, flow);
+		if (uplink_loop_now_ms() >= flow->since_ms + flow->wait_ms)
+			uplink_flow_cut(flow);
+		else
+			wait_for_server(ports, flow);
 		return;
 	}
 	six = !uplink_unmap4(&flow->destination.ip, &four);
@@ -209,7 +221,7 @@ static int accept_one(struct listener *listener)
 	flow->port = port->spec.id;
 	flow->fd = take_fd(&fd);
 	flow->wait_ms = port->spec.wait_ms;
-	flow->deadline_ms = flow->since_ms + port->spec.wait_ms + 1;
+	flow->deadline_ms = flow->since_ms + port->spec.wait_ms + CONNECT_MS;
 	reach(ports, flow);
 	return 0;
 }

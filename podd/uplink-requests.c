@@ -113,6 +113,13 @@ static int serve_configure(struct uplink *uplink, const struct uplink_request *r
 	return 0;
 }
 
+static int serve_start(struct uplink *uplink, const struct uplink_request *request, int *fds,
+	struct err *err)
+{
+	uplink->started = true;
+	return 0;
+}
+
 static int serve_resolv(struct uplink *uplink, const struct uplink_request *request, int *fds,
 	struct err *err)
 {
@@ -255,6 +262,7 @@ static const struct {
 	bool configured; /* comes after UPLINK_CONFIGURE only */
 } requests[] = {
 	[UPLINK_CONFIGURE] = {serve_configure, false},
+	[UPLINK_START] = {serve_start, true},
 	[UPLINK_RESOLV] = {serve_resolv, false},
 	[UPLINK_NET] = {serve_net, true},
 	[UPLINK_CHILD] = {serve_child, true},
@@ -277,5 +285,6 @@ int uplink_requests_serve(struct uplink_control *control, const struct uplink_re
 	if (requests[operation].configured && !uplink->slirp)
 		return err_set(err, -EINVAL, "the uplink is not configured yet");
 	uplink->control = control;
+	uplink_control_note_tcp(control, uplink->out != NULL);
 	return requests[operation].serve(uplink, request, fds, err);
 }

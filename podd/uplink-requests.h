@@ -26,6 +26,7 @@ struct uplink {
 	struct uplink_flows *flows;
 	struct uplink_gate *gate;
 	struct uplink_slirp *slirp; /* NULL: not configured */
+	bool started;               /* packets flow */
 	struct uplink_datagrams *datagrams;
 	struct uplink_ports *ports; /* NULL: none can be published yet */
 	struct uplink_out *out;     /* NULL: TCP goes by libslirp */

@@ -4,7 +4,7 @@
  * podd-uplink: the pod's way out to the host's network. It is started by podd, with the fds that
  * uplink.h names, and outlives it.
  *
- *   waiting --CONFIGURE, both stages of the sandbox--> carrying --tap gone--> end
+ *   waiting --CONFIGURE, both stages of the sandbox--> knowing --START--> carrying --tap gone--> end
  *
  * It knows nothing of pods: it gets a tap and addresses, and holds no state but that of the
  * connections that it carries. All parsing of packets happens here (in libslirp), so everything
@@ -56,10 +56,10 @@ static int run(struct uplink *uplink, const struct uplink_control *control, stru
 {
 	int r = 0;
 
-	while (r >= 0 && !uplink->slirp && !uplink->failed) {
+	while (r >= 0 && !uplink->started && !uplink->failed) {
 		r = sd_event_run(uplink->event, UINT64_MAX);
 		/* A podd that died over its start left no record of this process: end with it. */
-		if (r >= 0 && !uplink->slirp && !uplink_control_connected(control))
+		if (r >= 0 && !uplink->started && !uplink_control_connected(control))
 			return 0;
 	}
 	if (r >= 0)

@@ -19,8 +19,8 @@
 #define UPLINK_FD_LISTEN 4  /* uplink.sock, listening */
 
 enum uplink_operation {
-	UPLINK_CONFIGURE,   /* struct uplink_config; the tap and the pod's user namespace; the
-			     * reply means: packets flow */
+	UPLINK_CONFIGURE,   /* struct uplink_config; the tap and the pod's user namespace */
+	UPLINK_START,       /* from now on packets flow: children and rules are known */
 	UPLINK_RESOLV,      /* text: the new contents of /etc/resolv.conf for libslirp */
 	UPLINK_NET,         /* fds: see enum uplink_net_fd; the reply means: TCP goes past libslirp,
 			     * or ports can be published */
@@ -29,7 +29,7 @@ enum uplink_operation {
 	UPLINK_PORT,        /* struct uplink_port; one or two listening sockets */
 	UPLINK_PORT_REMOVE, /* struct uplink_port: the id */
 	UPLINK_ADOPT,       /* for a new podd: one reply for each child and each port (with its
-			     * sockets), result UPLINK_MORE, and then the last */
+			     * sockets), result UPLINK_MORE, and then the last, with takes_tcp */
 	UPLINK_REPORT,      /* writes to the fd: struct uplink_report and what follows it */
 	UPLINK_CAPTURE,     /* snaplen; from now on frames go to the fd, a pipe, as pcapng */
 };
@@ -165,6 +165,7 @@ struct uplink_reply {
 	int32_t result; /* 0 or -errno, then text says why; UPLINK_MORE */
 	uint32_t n_fds;
 	uint32_t is_port; /* of UPLINK_ADOPT: what it has */
+	uint32_t takes_tcp; /* of UPLINK_ADOPT */
 	union {
 		char text[512];
 		struct uplink_child child;
