@@ -85,10 +85,10 @@ static size_t address_size(int family)
 	return family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr);
 }
 
-int netlink_link_up(int fd, unsigned ifindex, unsigned mtu)
+int netlink_link_up(int fd, unsigned ifindex, unsigned mtu, unsigned queue)
 {
 	struct request request;
-	uint32_t value = mtu;
+	uint32_t value = mtu, length = queue;
 
 	begin(&request, RTM_NEWLINK, 0, sizeof(request.link));
 	request.link.ifi_family = AF_UNSPEC;
@@ -97,6 +97,8 @@ int netlink_link_up(int fd, unsigned ifindex, unsigned mtu)
 	request.link.ifi_change = IFF_UP;
 	if (mtu > 0)
 		add_attribute(&request, IFLA_MTU, &value, sizeof(value));
+	if (queue > 0)
+		add_attribute(&request, IFLA_TXQLEN, &length, sizeof(length));
 	return transact(fd, &request);
 }
 

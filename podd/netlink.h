@@ -12,8 +12,9 @@
 /* Opens a NETLINK_ROUTE socket. Return: 0 or -errno. */
 int netlink_open(int *ret_fd);
 
-/* Sets the mtu (0: leaves it) and the interface up. */
-int netlink_link_up(int fd, unsigned ifindex, unsigned mtu);
+/* Sets the mtu, the length of the transmit queue in packets (0: leaves either) and the interface
+ * up. */
+int netlink_link_up(int fd, unsigned ifindex, unsigned mtu, unsigned queue);
 
 /* Adds an address; @family is AF_INET or AF_INET6, @address a struct in_addr or in6_addr. An IPv6
  * one is usable at once (IFA_F_NODAD: there is nobody to have the same). */

@@ -27,6 +27,8 @@
 
 /* Connections that wait for the uplink to accept them. */
 #define BACKLOG 4096
+/* Frames that wait for the uplink: a burst of a sender that runs while the uplink does not. */
+#define TAP_QUEUE 4000
 /* The uplink answers in less than a millisecond; a loaded machine takes its time. */
 #define PROBE_TRIES 50
 #define PROBE_WAIT_MS 100
@@ -95,7 +97,7 @@ static int configure_tap(int netlink, const struct outer_setup *setup, struct er
 	const char *what = "setting " OUTER_TAP_NAME " up";
 	int r;
 
-	r = netlink_link_up(netlink, index, setup->mtu);
+	r = netlink_link_up(netlink, index, setup->mtu, TAP_QUEUE);
 	if (r == 0) {
 		what = "giving " OUTER_TAP_NAME " its IPv4 address";
 		r = netlink_address_add(netlink, index, AF_INET, &setup->self4, setup->prefix4);
@@ -143,7 +145,7 @@ static int setup_interfaces(const struct outer_setup *setup, int *ret_tap, struc
 
 	r = netlink_open(&netlink);
 	if (r == 0)
-		r = netlink_link_up(netlink, if_nametoindex("lo"), 0);
+		r = netlink_link_up(netlink, if_nametoindex("lo"), 0, 0);
 	if (r < 0)
 		return err_set(err, r, "setting the pod's loopback interface up: %s",
 			strerror(-r));

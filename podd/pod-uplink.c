@@ -257,6 +257,7 @@ int pod_send_config(struct pod *pod, const char *nameservers, struct err *err)
 		.config = {
 			.ipv6 = spec->ipv6,
 			.host_loopback = spec->host_loopback,
+			.libslirp_only = spec->uplink_path == POD_PATH_LIBSLIRP,
 			.mtu = spec->mtu,
 			.prefix4 = spec->prefix4,
 			.prefix6 = POD_PREFIX6,

@@ -33,9 +33,7 @@
 #define HASH_SIZE 4096
 #define BATCH 16
 #define TURN_BATCHES 8
-/* Ethernet, IPv6 and UDP; IPv4's header is shorter. */
-#define HEADERS_MAX (ETH_HLEN + 40 + 8)
-#define BUFFER_SIZE (HEADERS_MAX + 65535)
+#define BUFFER_SIZE (UPLINK_FRAME_UDP_HEADERS + 65535)
 /* As the kernel's conntrack has it (nf_conntrack_udp_timeout). */
 #define ONE_WAY_MS 30000
 #define BOTH_WAYS_MS 120000
@@ -270,60 +268,6 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *opaque)
 
 /* ---- to the pod ---- */
 
-static uint8_t *put_ethernet(const struct uplink_datagrams *datagrams, uint8_t *place,
-	uint16_t type)
-{
-	static const uint8_t from[ETH_ALEN] = {0x52, 0x55, 0x0a, 0x00, 0x02, 0x02};
-	const uint16_t type_be = htons(type);
-
-	memcpy(place, datagrams->mac, ETH_ALEN);
-	memcpy(place + ETH_ALEN, from, ETH_ALEN);
-	memcpy(place + 2 * ETH_ALEN, &type_be, sizeof(type_be));
-	return place + ETH_HLEN;
-}
-
-static void put16(uint8_t *place, size_t value)
-{
-	place[0] = (uint8_t)(value >> 8);
-	place[1] = (uint8_t)value;
-}
-
-/* Puts the headers in front of the payload. Return: where the frame begins. */
-static uint8_t *put_headers(const struct client *client, uint8_t *payload, size_t length)
-{
-	struct uplink_datagrams *datagrams = client->socket->datagrams;
-	struct in_addr source, server;
-	bool four = uplink_unmap4(&client->server.ip, &server);
-	size_t header = four ? 20 : 40;
-	uint8_t *udp = payload - 8, *frame = udp - header - ETH_HLEN;
-	uint8_t *ip = put_ethernet(datagrams, frame, four ? ETHERTYPE_IP : ETHERTYPE_IPV6);
-
-	memset(ip, 0, header);
-	if (four) {
-		uplink_unmap4(&client->source.ip, &source);
-		ip[0] = 0x45;
-		put16(ip + 2, length + 28);
-		/* A bridge with a smaller MTU fragments. */
-		put16(ip + 4, datagrams->ip_id++);
-		ip[8] = 64;
-		ip[9] = IPPROTO_UDP;
-		memcpy(ip + 12, &source, sizeof(source));
-		memcpy(ip + 16, &server, sizeof(server));
-	} else {
-		ip[0] = 0x60;
-		put16(ip + 4, length + 8);
-		ip[6] = IPPROTO_UDP;
-		ip[7] = 64;
-		memcpy(ip + 8, &client->source.ip, 16);
-		memcpy(ip + 24, &client->server.ip, 16);
-	}
-	memcpy(udp, &client->source.port, 2);
-	memcpy(udp + 2, &client->server.port, 2);
-	put16(udp + 4, length + 8);
-	uplink_frame_checksum(frame, ETH_HLEN + header + 8 + length);
-	return frame;
-}
-
 static void note_local(struct client *client, struct msghdr *message)
 {
 	struct cmsghdr *part = CMSG_FIRSTHDR(message);
@@ -357,7 +301,8 @@ static void deliver(struct socket *socket, struct msghdr *message, uint8_t *payl
 	note_local(client, message);
 	use(client);
 	client->bytes_in += length;
-	frame = put_headers(client, payload, length);
+	frame = uplink_frame_put_udp(payload, length, &client->source, &client->server,
+		socket->datagrams->mac, socket->datagrams->ip_id++);
 	socket->datagrams->write(
 		socket->datagrams->opaque, frame, (size_t)(payload - frame) + length);
 }
@@ -376,8 +321,8 @@ static int receive_batch(struct socket *socket)
 	if (!datagrams->buffers)
 		return 0;
 	for (size_t i = 0; i < BATCH; i++) {
-		iovs[i].iov_base = datagrams->buffers + i * BUFFER_SIZE + HEADERS_MAX;
-		iovs[i].iov_len = BUFFER_SIZE - HEADERS_MAX;
+		iovs[i].iov_base = datagrams->buffers + i * BUFFER_SIZE + UPLINK_FRAME_UDP_HEADERS;
+		iovs[i].iov_len = BUFFER_SIZE - UPLINK_FRAME_UDP_HEADERS;
 		messages[i].msg_hdr = (struct msghdr){
 			.msg_name = &names[i],
 			.msg_namelen = sizeof(names[i]),

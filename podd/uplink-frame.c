@@ -110,3 +110,58 @@ void uplink_frame_checksum(uint8_t *frame, size_t length)
 			htons((uint16_t)size);
 	put_checksum(place, sum(transport, size, total), protocol == IPPROTO_UDP);
 }
+
+static void put16(uint8_t *place, size_t value)
+{
+	place[0] = (uint8_t)(value >> 8);
+	place[1] = (uint8_t)value;
+}
+
+/* A bridge with a smaller MTU fragments an IPv4 packet, so it has an id. */
+static void put_ip(uint8_t *ip, size_t length, const struct in6_addr *source,
+	const struct in6_addr *destination, uint16_t ip_id)
+{
+	struct in_addr four;
+
+	if (!uplink_unmap4(destination, &four)) {
+		memset(ip, 0, IPV6_SIZE);
+		ip[0] = 0x60;
+		put16(ip + 4, length);
+		ip[6] = IPPROTO_UDP;
+		ip[7] = 64;
+		memcpy(ip + 8, source, 16);
+		memcpy(ip + 24, destination, 16);
+		return;
+	}
+	memset(ip, 0, IPV4_SIZE);
+	ip[0] = 0x45;
+	put16(ip + 2, length + IPV4_SIZE);
+	put16(ip + 4, ip_id);
+	ip[8] = 64;
+	ip[9] = IPPROTO_UDP;
+	memcpy(ip + 16, &four, sizeof(four));
+	uplink_unmap4(source, &four);
+	memcpy(ip + 12, &four, sizeof(four));
+}
+
+uint8_t *uplink_frame_put_udp(uint8_t *payload, size_t length, const struct uplink_address *source,
+	const struct uplink_address *destination, const uint8_t mac[6], uint16_t ip_id)
+{
+	/* As libslirp's own frames have it (52:55 and the gateway's address). */
+	static const uint8_t from[ETH_ALEN] = {0x52, 0x55, 0x0a, 0x00, 0x02, 0x02};
+	struct in_addr four;
+	bool is_four = uplink_unmap4(&destination->ip, &four);
+	uint8_t *udp = payload - UDP_HEADER_SIZE;
+	uint8_t *ip = udp - (is_four ? IPV4_SIZE : IPV6_SIZE);
+	uint8_t *frame = ip - ETH_HLEN;
+
+	memcpy(frame, mac, ETH_ALEN);
+	memcpy(frame + ETH_ALEN, from, ETH_ALEN);
+	put16(frame + 2 * ETH_ALEN, is_four ? ETHERTYPE_IP : ETHERTYPE_IPV6);
+	put_ip(ip, length + UDP_HEADER_SIZE, &source->ip, &destination->ip, ip_id);
+	memcpy(udp, &source->port, 2);
+	memcpy(udp + 2, &destination->port, 2);
+	put16(udp + 4, length + UDP_HEADER_SIZE);
+	uplink_frame_checksum(frame, (size_t)(payload - frame) + length);
+	return frame;
+}

@@ -20,3 +20,12 @@ bool uplink_frame_is_of_neighbour(const uint8_t *frame, size_t length);
 /* Sets the IPv4 header's checksum, and that of the TCP segment, UDP datagram or ICMP message
  * (RFC 768, 792, 1071, 8200 8.1, 9293). The frame is one of ours: its headers are whole, without options. */
 void uplink_frame_checksum(uint8_t *frame, size_t length);
+
+/* Ethernet, IPv6 and UDP; IPv4's header is shorter. */
+#define UPLINK_FRAME_UDP_HEADERS (14 + 40 + 8)
+
+/* Puts the headers of a datagram to the pod in front of its payload, where there are
+ * UPLINK_FRAME_UDP_HEADERS bytes for them. Both addresses are of one family. Return: where the frame
+ * begins. */
+uint8_t *uplink_frame_put_udp(uint8_t *payload, size_t length, const struct uplink_address *source,
+	const struct uplink_address *destination, const uint8_t mac[6], uint16_t ip_id);

@@ -25,7 +25,9 @@ struct uplink_gate {
 	struct uplink_tracker *tracker;
 	struct uplink_capture *capture; /* NULL: nobody wants one */
 	bool host_loopback;
-	gate_taker taker;
+	gate_taker answers;
+	gate_taker outside;
+	void (*pause)(void *opaque);
 	void *taker_opaque;
 	gate_writer writer;
 	void *writer_opaque;
@@ -57,9 +59,12 @@ void uplink_gate_free(struct uplink_gate *gate)
 	free(gate);
 }
 
-void uplink_gate_set_taker(struct uplink_gate *gate, gate_taker taker, void *opaque)
+void uplink_gate_set_takers(struct uplink_gate *gate, gate_taker answers, gate_taker outside,
+	void (*pause)(void *opaque), void *opaque)
 {
-	gate->taker = taker;
+	gate->pause = pause;
+	gate->answers = answers;
+	gate->outside = outside;
 	gate->taker_opaque = opaque;
 }
 
@@ -103,6 +108,7 @@ bool uplink_gate_pass(struct uplink_gate *gate, const uint8_t *frame, size_t len
 {
 	struct uplink_packet packet;
 	struct uplink_scope *scope;
+	bool taken;
 
 	capture(gate, frame, length, true);
 	/* ARP, and what libslirp drops itself. */
@@ -111,8 +117,8 @@ bool uplink_gate_pass(struct uplink_gate *gate, const uint8_t *frame, size_t len
 	scope = uplink_scopes_of(gate->scopes, &packet.source.ip);
 	scope->counters.frames_out++;
 	scope->counters.frame_bytes_out += length;
-	if (packet.protocol == IPPROTO_UDP && gate->taker &&
-		gate->taker(gate->taker_opaque, &packet))
+	if (packet.protocol == IPPROTO_UDP && gate->answers &&
+		gate->answers(gate->taker_opaque, scope, &packet))
 		return false;
 	if (!gate->host_loopback && uplink_is_loopback(packet.family, &packet.destination.ip))
 		return false;
@@ -121,11 +127,20 @@ bool uplink_gate_pass(struct uplink_gate *gate, const uint8_t *frame, size_t len
 		reject(gate, frame, length, &packet);
 		return false;
 	}
+	taken = packet.protocol == IPPROTO_UDP && gate->outside &&
+		gate->outside(gate->taker_opaque, scope, &packet);
 	/* libslirp has no way for what is to many. */
 	if (!uplink_is_group(&packet.destination.ip) &&
-		uplink_tracker_note(gate->tracker, scope, &packet, length, false))
+		uplink_tracker_note(gate->tracker, scope, &packet, length, false,
+			taken ? UPLINK_PATH_UDP : UPLINK_PATH_LIBSLIRP))
 		scope->counters.fallbacks++;
-	return true;
+	return !taken;
+}
+
+void uplink_gate_pause(struct uplink_gate *gate)
+{
+	if (gate->pause)
+		gate->pause(gate->taker_opaque);
 }
 
 void uplink_gate_sent(struct uplink_gate *gate, const uint8_t *frame, size_t length, bool taken)
@@ -143,7 +158,8 @@ void uplink_gate_sent(struct uplink_gate *gate, const uint8_t *frame, size_t len
 	scope = uplink_scopes_of(gate->scopes, &packet.destination.ip);
 	scope->counters.frames_in++;
 	scope->counters.frame_bytes_in += length;
-	(void)uplink_tracker_note(gate->tracker, scope, &packet, length, true);
+	(void)uplink_tracker_note(gate->tracker, scope, &packet, length, true,
+		UPLINK_PATH_LIBSLIRP);
 }
 
 int uplink_gate_capture(struct uplink_gate *gate, int pipe, size_t snaplen, struct err *err)

@@ -62,78 +62,10 @@ struct uplink_out {
 	struct uplink_loop *loop;
 	struct uplink_flows *flows;
 	struct uplink_scopes *scopes;
-	struct uplink_config config;
+	const struct uplink_target *target;
 	struct uplink_queue *queue;
 	struct listener listeners[2];
-	struct uplink_address nameservers[2]; /* IPv4, IPv6; port 0: none */
 };
-
-/* ---- where to ---- */
-
-enum target { TARGET_FORBIDDEN, TARGET_OUTSIDE };
-
-static bool same(const struct in6_addr *a, const struct in6_addr *b)
-{
-	return !memcmp(a, b, sizeof(*a));
-}
-
-static bool is_address(const struct in6_addr *address, struct in_addr four,
-	const struct in6_addr *six)
-{
-	struct in6_addr mapped = uplink_map4(four);
-
-	return same(address, &mapped) || same(address, six);
-}
-
-/* The pod's names for the host and its nameserver become what they stand for. */
-static enum target find_target(const struct uplink_out *out, const struct uplink_packet *packet,
-	struct uplink_address *ret)
-{
-	const struct uplink_config *config = &out->config;
-	const struct in_addr loopback4 = {htonl(INADDR_LOOPBACK)};
-	int six = packet->family == AF_INET6;
-
-	*ret = packet->destination;
-	if (is_address(&ret->ip, config->dns4, &config->dns6) && ret->port == htons(53)) {
-		const struct uplink_address *server = &out->nameservers[six];
-
-		if (server->port == 0)
-			server = &out->nameservers[!six];
-		*ret = *server;
-		return server->port == 0 ? TARGET_FORBIDDEN : TARGET_OUTSIDE;
-	}
-	if (is_address(&ret->ip, config->gateway4, &config->gateway6)) {
-		ret->ip = six ? in6addr_loopback : uplink_map4(loopback4);
-		return config->host_loopback ? TARGET_OUTSIDE : TARGET_FORBIDDEN;
-	}
-	return uplink_is_loopback(packet->family, &ret->ip) ? TARGET_FORBIDDEN : TARGET_OUTSIDE;
-}
-
-void uplink_out_set_nameservers(struct uplink_out *out, const char *resolv, size_t length)
-{
-	const char *end = resolv + length;
-
-	memset(out->nameservers, 0, sizeof(out->nameservers));
-	while (resolv < end) {
-		const char *next = memchr(resolv, '\n', (size_t)(end - resolv));
-		char line[128] = "", text[INET6_ADDRSTRLEN];
-		struct in6_addr address;
-		struct in_addr four;
-		size_t n = (size_t)((next ? next : end) - resolv);
-
-		memcpy(line, resolv, n < sizeof(line) ? n : sizeof(line) - 1);
-		resolv = next ? next + 1 : end;
-		if (sscanf(line, "nameserver %45s", text) != 1)
-			continue;
-		if (inet_pton(AF_INET, text, &four) == 1)
-			address = uplink_map4(four);
-		else if (inet_pton(AF_INET6, text, &address) != 1)
-			continue;
-		n = strchr(text, ':') != NULL;
-		if (out->nameservers[n].port == 0)
-			out->nameservers[n] = (struct uplink_address){address, htons(53)};
-	}
-}
 
 /* ---- to the outside ---- */
 
@@ -252,7 +184,7 @@ static void on_syn(void *opaque, uint32_t id, const struct uplink_packet *packet
 		(void)uplink_queue_decide(out->queue, id, QUEUE_PROHIBITED);
 		return;
 	}
-	if (find_target(out, packet, &target) == TARGET_FORBIDDEN) {
+	if (!uplink_target_of(out->target, packet, &target)) {
 		(void)uplink_queue_decide(out->queue, id, QUEUE_NO_ROUTE);
 		return;
 	}
@@ -347,7 +279,7 @@ static int listen_on(struct uplink_out *out, struct listener *listener, int fd)
 }
 
 int uplink_out_new(struct uplink_loop *loop, struct uplink_flows *flows,
-	struct uplink_scopes *scopes, const struct uplink_config *config, int queue, int listen4,
+	struct uplink_scopes *scopes, const struct uplink_target *target, int queue, int listen4,
 	int listen6, struct uplink_out **ret, struct err *err)
 {
 	autoptr(uplink_out) out = calloc(1, sizeof(*out));
@@ -358,7 +290,7 @@ int uplink_out_new(struct uplink_loop *loop, struct uplink_flows *flows,
 	out->loop = loop;
 	out->flows = flows;
 	out->scopes = scopes;
-	out->config = *config;
+	out->target = target;
 	out->listeners[0] = (struct listener){.fd = -1, .level = SOL_IP, .option = SO_ORIGINAL_DST};
 	out->listeners[1] = (struct listener){
 		.fd = -1, .level = SOL_IPV6, .option = IP6T_SO_ORIGINAL_DST};

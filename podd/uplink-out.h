@@ -6,6 +6,7 @@
 #include "cleanup.h"
 #include "err.h"
 #include "uplink-flow.h"
+#include "uplink-target.h"
 #include "uplink.h"
 
 struct uplink_out;
@@ -14,13 +15,10 @@ struct uplink_out;
  * sockets in the pod's netns that the rules lead to. All are taken over on success.
  * Return: 0 or what uplink_queue_new() returns. */
 int uplink_out_new(struct uplink_loop *loop, struct uplink_flows *flows,
-	struct uplink_scopes *scopes, const struct uplink_config *config, int queue, int listen4,
+	struct uplink_scopes *scopes, const struct uplink_target *target, int queue, int listen4,
 	int listen6, struct uplink_out **ret, struct err *err);
 void uplink_out_free(struct uplink_out *out);
 CLEANUP_DEFINE(uplink_out, uplink_out_free)
-
-/* Where connections to the DNS addresses go: the contents of the host's resolv.conf. */
-void uplink_out_set_nameservers(struct uplink_out *out, const char *resolv, size_t length);
 
 /* Accepts what it had no fds for when it came. To be called now and then. */
 void uplink_out_resume(struct uplink_out *out);

@@ -12,7 +12,6 @@
 #define IPV4_SIZE 20
 #define IPV6_SIZE 40
 #define TCP_SIZE 20
-#define UDP_SIZE 8
 #define ICMP_SIZE 4
 /* More extension headers than any packet needs. */
 #define EXTENSIONS_MAX 8
@@ -88,6 +87,15 @@ bool uplink_is_group(const struct in6_addr *address)
 	return address->s6_addr[0] == 0xff;
 }
 
+bool uplink_is_link_local(const struct in6_addr *address)
+{
+	struct in_addr four;
+
+	if (uplink_unmap4(address, &four))
+		return ntohl(four.s_addr) >> 16 == 0xa9fe;
+	return address->s6_addr[0] == 0xfe && (address->s6_addr[1] & 0xc0) == 0x80;
+}
+
 static uint16_t get16(const uint8_t *bytes)
 {
 	return (uint16_t)(bytes[0] << 8 | bytes[1]);
@@ -106,7 +114,7 @@ static int parse_transport(const uint8_t *data, size_t length, struct uplink_pac
 		packet->tcp_flags = data[13];
 		break;
 	case IPPROTO_UDP:
-		if (length < UDP_SIZE)
+		if (length < UDP_HEADER_SIZE)
 			return -EBADMSG;
 		break;
 	case IPPROTO_ICMP:
@@ -138,6 +146,7 @@ static int parse4(const uint8_t *data, size_t length, struct uplink_packet *pack
 	packet->destination.ip = uplink_map4(destination);
 	packet->protocol = data[9];
 	packet->fragment = (get16(data + 6) & 0x1fff) != 0;
+	packet->part = (get16(data + 6) & 0x3fff) == 0x2000;
 	return parse_transport(data + header, length - header, packet);
 }
 
@@ -177,6 +186,8 @@ static int parse6(const uint8_t *data, size_t length, struct uplink_packet *pack
 			return parse_transport(data, length, packet);
 		if (packet->protocol == IPPROTO_FRAGMENT && (get16(data + 2) & 0xfff8) != 0)
 			packet->fragment = true;
+		if (packet->protocol == IPPROTO_FRAGMENT)
+			packet->part = !packet->fragment && (data[3] & 1);
 		packet->protocol = data[0];
 		data += size;
 		length -= (size_t)size;

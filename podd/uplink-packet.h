@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define UDP_HEADER_SIZE 8
+
 /* An address with its port, or what an ICMP message has instead; in network byte order. */
 struct uplink_address {
 	struct in6_addr ip; /* IPv4: mapped (RFC 4291, 2.5.5.2) */
@@ -28,6 +30,7 @@ struct uplink_packet {
 	uint8_t icmp_type;
 	uint8_t icmp_code;
 	bool fragment; /* not the first: no ports */
+	bool part;     /* the first of several */
 };
 
 /* Return: 0, or -EBADMSG when it is not a whole IPv4 or IPv6 header and the first bytes of what
@@ -48,3 +51,5 @@ bool uplink_from_sockaddr(const struct sockaddr_storage *address, struct uplink_
 bool uplink_is_loopback(uint8_t family, const struct in6_addr *address);
 /* Nothing that a TCP connection can be made to. */
 bool uplink_is_group(const struct in6_addr *address);
+/* Means something on one link only: 169.254.0.0/16, fe80::/10. */
+bool uplink_is_link_local(const struct in6_addr *address);

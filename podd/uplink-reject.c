@@ -83,8 +83,8 @@ static bool is_error(const struct uplink_packet *packet)
 		       packet->icmp_type == 11 || packet->icmp_type == 12);
 }
 
-static size_t put_prohibited(const uint8_t *frame, size_t length,
-	const struct uplink_packet *packet, uint8_t *ret)
+static size_t put_error(const uint8_t *frame, size_t length, const struct uplink_packet *packet,
+	uint8_t type, uint8_t code, uint8_t *ret)
 {
 	bool four = packet->family == AF_INET;
 	size_t quote = length - ETH_HLEN;
@@ -95,24 +95,39 @@ static size_t put_prohibited(const uint8_t *frame, size_t length,
 	place = put_headers(frame, packet, true, four ? IPPROTO_ICMP : IPPROTO_ICMPV6,
 		ICMP_HEADER + quote, ret);
 	memset(place.transport, 0, ICMP_HEADER);
-	place.transport[0] = four ? ICMP_UNREACHABLE : ICMP6_UNREACHABLE;
-	place.transport[1] = four ? ICMP_PROHIBITED : ICMP6_PROHIBITED;
+	place.transport[0] = type;
+	place.transport[1] = code;
 	memcpy(place.transport + ICMP_HEADER, frame + ETH_HLEN, quote);
 	uplink_frame_checksum(ret, place.length + ICMP_HEADER + quote);
 	return place.length + ICMP_HEADER + quote;
 }
 
+/* Nothing answers an error, or what was meant for many (RFC 1122, 3.2.2). */
+static bool is_answerable(const struct uplink_packet *packet)
+{
+	return !packet->fragment && !is_error(packet) &&
+	       !uplink_is_group(&packet->destination.ip) && !uplink_is_group(&packet->source.ip);
+}
+
+size_t uplink_reject_error(const uint8_t *frame, size_t length, const struct uplink_packet *packet,
+	uint8_t type, uint8_t code, uint8_t ret[UPLINK_REJECT_MAX])
+{
+	return is_answerable(packet) ? put_error(frame, length, packet, type, code, ret) : 0;
+}
+
 size_t uplink_reject_answer(const uint8_t *frame, size_t length,
 	const struct uplink_packet *packet, uint8_t ret[UPLINK_REJECT_MAX])
 {
-	if (packet->fragment || is_error(packet) || uplink_is_group(&packet->destination.ip) ||
-		uplink_is_group(&packet->source.ip))
+	bool four = packet->family == AF_INET;
+
+	if (!is_answerable(packet))
 		return 0;
 	if (packet->protocol == IPPROTO_TCP && (packet->tcp_flags & TH_RST))
 		return 0;
 	if (packet->protocol == IPPROTO_TCP && (packet->tcp_flags & TH_ACK))
 		return put_reset(frame, packet, true, packet->transport + 8, ret);
-	return put_prohibited(frame, length, packet, ret);
+	return put_error(frame, length, packet, four ? ICMP_UNREACHABLE : ICMP6_UNREACHABLE,
+		four ? ICMP_PROHIBITED : ICMP6_PROHIBITED, ret);
 }
 
 size_t uplink_reject_end(const uint8_t *frame, size_t length, const struct uplink_packet *packet,

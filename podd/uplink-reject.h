@@ -18,6 +18,10 @@
 size_t uplink_reject_answer(const uint8_t *frame, size_t length,
 	const struct uplink_packet *packet, uint8_t ret[UPLINK_REJECT_MAX]);
 
+/* The frame with an ICMP error about @frame, of that type and code. Return: as above. */
+size_t uplink_reject_error(const uint8_t *frame, size_t length, const struct uplink_packet *packet,
+	uint8_t type, uint8_t code, uint8_t ret[UPLINK_REJECT_MAX]);
+
 /* The frame that ends, for whoever carries it, the connection that the segment @frame is of.
  * Return: its length, or 0. */
 size_t uplink_reject_end(const uint8_t *frame, size_t length, const struct uplink_packet *packet,

@@ -18,6 +18,7 @@ void uplink_done(struct uplink *uplink)
 	uplink_out_free(uplink->out);
 	uplink_ports_free(uplink->ports);
 	uplink_datagrams_free(uplink->datagrams);
+	uplink_udp_free(uplink->udp);
 	uplink_slirp_free(uplink->slirp);
 	uplink_flows_free(uplink->flows);
 	uplink_gate_free(uplink->gate);
@@ -41,11 +42,27 @@ static void write_datagram(void *opaque, const uint8_t *frame, size_t length)
 	write_frame(opaque, frame, length, false);
 }
 
-static bool take_answer(void *opaque, const struct uplink_packet *packet)
+static bool take_answer(void *opaque, struct uplink_scope *scope,
+	const struct uplink_packet *packet)
 {
 	struct uplink *uplink = opaque;
 
 	return uplink_datagrams_answer(uplink->datagrams, packet);
+}
+
+static bool take_outside(void *opaque, struct uplink_scope *scope,
+	const struct uplink_packet *packet)
+{
+	struct uplink *uplink = opaque;
+
+	return uplink_udp_send(uplink->udp, scope, packet);
+}
+
+static void on_pause(void *opaque)
+{
+	struct uplink *uplink = opaque;
+
+	uplink_udp_flush(uplink->udp);
 }
 
 static void on_tick(void *opaque)
@@ -75,11 +92,15 @@ static int make_parts(struct uplink *uplink, int tap, struct err *err)
 	if (r == 0)
 		r = uplink_datagrams_new(uplink->event, uplink->loop, uplink->scopes,
 			write_datagram, uplink, &uplink->datagrams, err);
+	if (r == 0)
+		r = uplink_udp_new(uplink->event, uplink->loop, uplink->scopes, &uplink->target,
+			uplink_slirp_mac(uplink->slirp), write_datagram, uplink, &uplink->udp, err);
 	if (r < 0)
 		return r;
 	uplink_datagrams_set_mac(uplink->datagrams, uplink_slirp_mac(uplink->slirp));
 	uplink_gate_set_writer(uplink->gate, write_frame, uplink);
-	uplink_gate_set_taker(uplink->gate, take_answer, uplink);
+	uplink_gate_set_takers(uplink->gate, take_answer,
+		config->libslirp_only ? NULL : take_outside, on_pause, uplink);
 	return 0;
 }
 
@@ -93,7 +114,7 @@ static int serve_configure(struct uplink *uplink, const struct uplink_request *r
 	if (fds[0] < 0 || fds[1] < 0)
 		return err_set(err, -EBADF,
 			"the tap and the pod's user namespace did not come with the configuration");
-	uplink->config = request->config;
+	uplink->config = uplink->target.config = request->config;
 	/* From here on there is no way back. */
 	uplink->failed = true;
 	r = uplink_sandbox_enter(fds[1], err);
@@ -125,8 +146,7 @@ static int serve_resolv(struct uplink *uplink, const struct uplink_request *requ
 {
 	memcpy(uplink->resolv, request->text, request->length);
 	uplink->resolv_length = request->length;
-	if (uplink->out)
-		uplink_out_set_nameservers(uplink->out, uplink->resolv, uplink->resolv_length);
+	uplink_target_set_nameservers(&uplink->target, uplink->resolv, uplink->resolv_length);
 	/* Before that it would be the host's. */
 	if (!uplink->slirp)
 		return 0;
@@ -148,14 +168,13 @@ static int serve_net(struct uplink *uplink, const struct uplink_request *request
 	(void)take_fd(&fds[UPLINK_NET_SOCKETS]);
 	if (fds[UPLINK_NET_QUEUE] < 0)
 		return 0;
-	r = uplink_out_new(uplink->loop, uplink->flows, uplink->scopes, &uplink->config,
+	r = uplink_out_new(uplink->loop, uplink->flows, uplink->scopes, &uplink->target,
 		fds[UPLINK_NET_QUEUE], fds[UPLINK_NET_LISTEN4], fds[UPLINK_NET_LISTEN6],
 		&uplink->out, err);
 	if (r < 0)
 		return r;
 	for (int i = UPLINK_NET_QUEUE; i < UPLINK_NET_FDS; i++)
 		(void)take_fd(&fds[i]);
-	uplink_out_set_nameservers(uplink->out, uplink->resolv, uplink->resolv_length);
 	return 0;
 }
 

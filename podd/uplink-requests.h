@@ -16,6 +16,8 @@
 #include "uplink-port.h"
 #include "uplink-scope.h"
 #include "uplink-slirp.h"
+#include "uplink-target.h"
+#include "uplink-udp.h"
 #include "uplink.h"
 
 struct uplink {
@@ -27,7 +29,9 @@ struct uplink {
 	struct uplink_gate *gate;
 	struct uplink_slirp *slirp; /* NULL: not configured */
 	bool started;               /* packets flow */
+	struct uplink_target target;
 	struct uplink_datagrams *datagrams;
+	struct uplink_udp *udp;
 	struct uplink_ports *ports; /* NULL: none can be published yet */
 	struct uplink_out *out;     /* NULL: TCP goes by libslirp */
 	struct uplink_control *control; /* who asks at present */

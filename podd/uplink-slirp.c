@@ -537,6 +537,7 @@ static int take_frames(struct uplink_slirp *uplink)
 	uplink->taking = true;
 	r = read_frames(uplink);
 	uplink->taking = false;
+	uplink_gate_pause(uplink->gate);
 	write_acks(uplink);
 	settle(uplink);
 	return r;

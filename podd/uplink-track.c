@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The table of what goes by libslirp: see uplink-track.h. Full, it forgets what was silent longest;
+/* The table of what goes by the tap: see uplink-track.h. Full, it forgets what was silent longest;
  * nothing depends on it. */
 
 #include "uplink-track.h"
@@ -22,6 +22,7 @@ struct track {
 	struct uplink_address source, destination;
 	uint8_t protocol;
 	bool ended;
+	uint8_t path; /* enum uplink_flow_path */
 	uint32_t child;
 	uint64_t bytes_out, bytes_in;
 	int64_t since_ms, used_ms;
@@ -124,7 +125,8 @@ static struct track *track_new(struct uplink_tracker *tracker, struct track **pl
 }
 
 bool uplink_tracker_note(struct uplink_tracker *tracker, const struct uplink_scope *scope,
-	const struct uplink_packet *packet, size_t length, bool inward)
+	const struct uplink_packet *packet, size_t length, bool inward,
+	enum uplink_flow_path path)
 {
 	const struct uplink_address *source = inward ? &packet->destination : &packet->source;
 	const struct uplink_address *destination = inward ? &packet->source : &packet->destination;
@@ -147,6 +149,8 @@ bool uplink_tracker_note(struct uplink_tracker *tracker, const struct uplink_sco
 		track = track_new(tracker, place, packet, scope->id);
 	if (!track)
 		return first;
+	if (!inward)
+		track->path = (uint8_t)path;
 	if (inward)
 		track->bytes_in += length;
 	else
@@ -177,7 +181,7 @@ void uplink_tracker_report(struct uplink_tracker *tracker,
 			.source_port = ntohs(track->source.port),
 			.destination_port = ntohs(track->destination.port),
 			.protocol = track->protocol,
-			.path = UPLINK_PATH_LIBSLIRP,
+			.path = track->path,
 			.state = UPLINK_FLOW_OPEN,
 			.child = track->child,
 			.bytes_out = track->bytes_out,

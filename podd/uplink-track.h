@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* What goes by libslirp, told apart by addresses and ports: for whoever wants to see it. */
+/* What goes by the tap to the outside, told apart by addresses and ports: for whoever wants to see
+ * it. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +24,8 @@ CLEANUP_DEFINE(uplink_tracker, uplink_tracker_free)
 
 /* A packet from the pod, or with @inward to it. Return: true for the first of a TCP connection. */
 bool uplink_tracker_note(struct uplink_tracker *tracker, const struct uplink_scope *scope,
-	const struct uplink_packet *packet, size_t length, bool inward);
+	const struct uplink_packet *packet, size_t length, bool inward,
+	enum uplink_flow_path path);
 
 /* Calls @each for every one that is still of interest. */
 void uplink_tracker_report(struct uplink_tracker *tracker,

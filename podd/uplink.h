@@ -47,6 +47,7 @@ enum uplink_net_fd {
 struct uplink_config {
 	uint32_t ipv6;
 	uint32_t host_loopback; /* the gateway's address reaches the host's loopback */
+	uint32_t libslirp_only; /* for UDP too */
 	uint32_t mtu;
 	uint32_t prefix4;
 	uint32_t prefix6;
