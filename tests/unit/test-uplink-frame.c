@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Frames from the pod: which of them would reach the host's loopback, which bring an address. */
+/* Frames from the pod: which of them have a packet, which bring an address; and the checksums of
+ * those that are made. */
+
+#include "uplink-frame.c"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <cmocka.h>
 
 #include <arpa/inet.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include "uplink-frame.c"
 
 /* A frame of exactly this length, so that a sanitizer sees what is read beyond it. */
 static uint8_t *make_frame(unsigned protocol, size_t length)
@@ -22,36 +20,50 @@ static uint8_t *make_frame(unsigned protocol, size_t length)
 	assert_non_null(frame);
 	frame[12] = (uint8_t)(protocol >> 8);
 	frame[13] = (uint8_t)protocol;
+	if (protocol == ETHERTYPE_IP)
+		frame[ETH_HLEN] = 0x45;
+	else if (protocol == ETHERTYPE_IPV6)
+		frame[ETH_HLEN] = 0x60;
 	return frame;
 }
 
-static bool to_address(int family, const char *address)
+static void packets_are_found_behind_the_header(void **state)
 {
-	bool ipv6 = family == AF_INET6;
-	size_t length = ETH_HLEN + (ipv6 ? IPV6_SIZE : IPV4_SIZE);
-	uint8_t *frame = make_frame(ipv6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP, length);
-	bool result;
+	uint8_t *frame = make_frame(ETHERTYPE_IP, ETH_HLEN + IPV4_SIZE);
+	struct uplink_packet packet;
 
-	inet_pton(family, address,
-		frame + ETH_HLEN + (ipv6 ? IPV6_DESTINATION : IPV4_DESTINATION));
-	result = uplink_frame_is_for_loopback(frame, length);
-	assert_false(uplink_frame_is_for_loopback(frame, length - 1));
+	assert_int_equal(uplink_frame_parse(frame, ETH_HLEN + IPV4_SIZE, &packet), 0);
+	assert_int_equal(packet.family, AF_INET);
+	assert_ptr_equal(packet.transport, frame + ETH_HLEN + IPV4_SIZE);
 	free(frame);
-	return result;
+	frame = make_frame(ETHERTYPE_IPV6, ETH_HLEN + IPV6_SIZE);
+	frame[ETH_HLEN + IPV6_NEXT_HEADER] = IPPROTO_NONE;
+	assert_int_equal(uplink_frame_parse(frame, ETH_HLEN + IPV6_SIZE, &packet), 0);
+	assert_int_equal(packet.family, AF_INET6);
+	free(frame);
 }
 
-static void test_loopback(void **state)
+static void what_has_no_packet_is_refused(void **state)
 {
-	assert_true(to_address(AF_INET, "127.0.0.1"));
-	assert_true(to_address(AF_INET, "127.255.0.9"));
-	assert_true(to_address(AF_INET, "0.0.0.0"));
-	assert_false(to_address(AF_INET, "10.0.2.2"));
-	assert_false(to_address(AF_INET, "128.0.0.1"));
-	assert_true(to_address(AF_INET6, "::1"));
-	assert_true(to_address(AF_INET6, "::"));
-	assert_true(to_address(AF_INET6, "::ffff:127.0.0.1"));
-	assert_true(to_address(AF_INET6, "::127.0.0.1"));
-	assert_false(to_address(AF_INET6, "fd00::2"));
+	struct uplink_packet packet = {.family = 99};
+
+	for (size_t length = 0; length < ETH_HLEN + IPV4_SIZE; length++) {
+		uint8_t *frame = make_frame(ETHERTYPE_IP, ETH_HLEN + IPV4_SIZE);
+		uint8_t *cut = realloc(frame, length > 0 ? length : 1);
+
+		assert_int_equal(uplink_frame_parse(cut, length, &packet), -EBADMSG);
+		assert_false(uplink_frame_is_of_neighbour(cut, length));
+		free(cut);
+	}
+	for (unsigned protocol = 0; protocol <= 0xffff; protocol++) {
+		uint8_t frame[ETH_HLEN + IPV6_SIZE] = {[12] = (uint8_t)(protocol >> 8),
+			[13] = (uint8_t)protocol, [ETH_HLEN] = 0x45};
+
+		if (protocol != ETHERTYPE_IP && protocol != ETHERTYPE_IPV6)
+			assert_int_equal(uplink_frame_parse(frame, sizeof(frame), &packet),
+				-EBADMSG);
+	}
+	assert_int_equal(packet.family, 99);
 }
 
 static bool is_neighbour(unsigned next_header, unsigned type)
@@ -67,7 +79,7 @@ static bool is_neighbour(unsigned next_header, unsigned type)
 	return result;
 }
 
-static void test_neighbour(void **state)
+static void neighbours_are_told(void **state)
 {
 	uint8_t *arp = make_frame(ETHERTYPE_ARP, ETH_HLEN);
 
@@ -83,8 +95,9 @@ static void test_neighbour(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_loopback),
-		cmocka_unit_test(test_neighbour),
+		cmocka_unit_test(packets_are_found_behind_the_header),
+		cmocka_unit_test(what_has_no_packet_is_refused),
+		cmocka_unit_test(neighbours_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
