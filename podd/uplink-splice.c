@@ -70,8 +70,9 @@ struct splice_pipe {
 
 struct uplink_splice {
 	struct uplink_loop *loop;
-	sd_event_source *timer; /* for young */
-	struct splice_pair *young; /* to be reset a little later */
+	sd_event_source *timer; /* on while there are any of these */
+	struct splice_pair *due;   /* to be reset when it rings */
+	struct splice_pair *young; /* ... when it rings once more */
 	struct splice_pipe *idle;
 	unsigned n_idle;
 	unsigned n_pipes;
@@ -188,23 +189,35 @@ void splice_reset(int fd)
 
 static void forget_young(struct splice_pair *pair)
 {
-	struct splice_pair **link = &pair->splice->young;
+	struct splice_pair **link = &pair->splice->due;
 
 	if (!pair->delayed)
 		return;
+	while (*link && *link != pair)
+		link = &(*link)->next_young;
+	if (!*link)
+		link = &pair->splice->young;
 	while (*link != pair)
 		link = &(*link)->next_young;
 	*link = pair->next_young;
 	pair->delayed = false;
 }
 
+static int start_timer(struct uplink_splice *splice)
+{
+	int r = sd_event_source_set_time_relative(splice->timer, RESET_DELAY_US);
+
+	return r < 0 ? r : sd_event_source_set_enabled(splice->timer, SD_EVENT_ONESHOT);
+}
+
 static int on_timer(sd_event_source *source, uint64_t now, void *opaque)
 {
 	struct uplink_splice *splice = opaque;
 
-	while (splice->young)
-		close_pair(splice->young, true);
-	return 0;
+	while (splice->due)
+		close_pair(splice->due, true);
+	splice->due = take_ptr(splice->young);
+	return splice->due ? start_timer(splice) : 0;
 }
 
 /* A program whose connection was reset when it had only just been made has seen it made, if there is
@@ -213,16 +226,18 @@ static int on_timer(sd_event_source *source, uint64_t now, void *opaque)
 static bool reset_later(struct splice_pair *pair)
 {
 	struct uplink_splice *splice = pair->splice;
+	bool first = !splice->due && !splice->young;
+	struct splice_pair **list = first ? &splice->due : &splice->young;
 
 	if (pair->delayed || uplink_loop_now_ms() - pair->born_ms > YOUNG_MS)
 		return pair->delayed;
-	if (sd_event_source_set_time_relative(splice->timer, RESET_DELAY_US) < 0 ||
-		sd_event_source_set_enabled(splice->timer, SD_EVENT_ONESHOT) < 0)
+	/* One that is under way is left alone: others would put it off for ever. */
+	if (first && start_timer(splice) < 0)
 		return false;
 	uplink_loop_timers_changed(splice->loop);
 	pair->delayed = true;
-	pair->next_young = splice->young;
-	splice->young = pair;
+	pair->next_young = *list;
+	*list = pair;
 	return true;
 }
 

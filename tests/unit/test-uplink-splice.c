@@ -39,6 +39,8 @@ static void splicing_init(struct splicing *splicing, unsigned pipes)
 static void splicing_done(struct splicing *splicing)
 {
 	assert_null(splicing->splice->first_waiting);
+	assert_null(splicing->splice->due);
+	assert_null(splicing->splice->young);
 	uplink_splice_trim(splicing->splice);
 	assert_int_equal(splicing->splice->n_pipes, 0);
 	uplink_splice_free(splicing->splice);
@@ -377,7 +379,6 @@ static void a_young_pair_is_reset_a_little_later(void **state)
 	assert_false(is_readable(joined.ends[SPLICE_POD]));
 	expect_reset(&splicing, joined.ends[SPLICE_POD]);
 	turn_until(&splicing.looped, joined.done);
-	assert_null(splicing.splice->young);
 	close_ends(&joined);
 	splicing_done(&splicing);
 }
@@ -397,6 +398,28 @@ static void one_that_waits_for_its_reset_can_be_cut(void **state)
 					     joined[2].pair.delayed);
 	uplink_splice_cut(&joined[1].pair);
 	for (int i = 0; i < 3; i++)
+		finish(&splicing, &joined[i]);
+	splicing_done(&splicing);
+}
+
+/* However many are reset meanwhile, none waits for ever. */
+static void resets_do_not_put_off_each_other(void **state)
+{
+	enum { N = 100 };
+	struct splicing splicing;
+	struct joined joined[N];
+	int n = 0;
+
+	splicing_init(&splicing, PIPES);
+	while (n == 0 || (n < N && !joined[0].done)) {
+		join(&splicing, &joined[n]);
+		joined[n].pair.born_ms = uplink_loop_now_ms() + 1000;
+		splice_reset(take_fd(&joined[n++].ends[SPLICE_HOST]));
+		for (int turns = 0; turns < 3; turns++)
+			assert_true(uplink_loop_turn(splicing.looped.loop, 1) >= 0);
+	}
+	assert_int_equal(joined[0].done, 1);
+	for (int i = 0; i < n; i++)
 		finish(&splicing, &joined[i]);
 	splicing_done(&splicing);
 }
@@ -681,6 +704,7 @@ int main(void)
 		cmocka_unit_test(cut_ends_both_at_once),
 		cmocka_unit_test(a_young_pair_is_reset_a_little_later),
 		cmocka_unit_test(one_that_waits_for_its_reset_can_be_cut),
+		cmocka_unit_test(resets_do_not_put_off_each_other),
 		cmocka_unit_test(a_reader_that_stops_stops_the_sender),
 		cmocka_unit_test(what_was_held_comes_before_the_end),
 		cmocka_unit_test(a_cut_loses_what_is_held),
