@@ -127,25 +127,30 @@ static struct splice_pipe *pipe_take(struct uplink_splice *splice)
 	return pipe;
 }
 
-/* An empty one is for whoever waits, then for the next; one with something in it is lost. */
-static void pipe_give_back(struct uplink_splice *splice, struct splice_pipe *pipe, bool empty)
+static void wake_next(struct uplink_splice *splice)
 {
 	struct splice_pair *pair = splice->first_waiting;
 
-	if (!empty || (!pair && splice->n_idle >= IDLE_PIPES_MAX)) {
+	if (!pair)
+		return;
+	splice->first_waiting = pair->next_waiting;
+	if (!splice->first_waiting)
+		splice->last_waiting = &splice->first_waiting;
+	pair->waiting = false;
+	uplink_loop_defer(splice->loop, &pair->work);
+}
+
+/* An empty one is for whoever waits, then for the next; one with something in it is lost. */
+static void pipe_give_back(struct uplink_splice *splice, struct splice_pipe *pipe, bool empty)
+{
+	if (!empty || (!splice->first_waiting && splice->n_idle >= IDLE_PIPES_MAX)) {
 		pipe_close(splice, pipe);
 	} else {
 		pipe->next = splice->idle;
 		splice->idle = pipe;
 		splice->n_idle++;
 	}
-	if (pair) {
-		splice->first_waiting = pair->next_waiting;
-		if (!splice->first_waiting)
-			splice->last_waiting = &splice->first_waiting;
-		pair->waiting = false;
-		uplink_loop_defer(splice->loop, &pair->work);
-	}
+	wake_next(splice);
 }
 
 static void wait_for_pipe(struct splice_pair *pair)
@@ -453,11 +458,15 @@ static void on_host_ready(struct uplink_watch *watch, uint32_t events)
 static void on_turn(struct uplink_work *work)
 {
 	struct splice_pair *pair = container_of(work, struct splice_pair, work);
+	bool over = pair->closed;
 
-	if (pair->closed)
-		pair->done(pair);
-	else if (!pair->delayed)
+	if (!over && !pair->delayed)
 		move(pair);
+	/* It may have been woken for a pipe that it has no use for by now. */
+	if (!pair->waiting)
+		wake_next(pair->splice);
+	if (over)
+		pair->done(pair);
 }
 
 int uplink_splice_join(struct uplink_splice *splice, struct splice_pair *pair, int pod, int host,
@@ -518,7 +527,7 @@ int uplink_splice_new(sd_event *event, struct uplink_loop *loop, unsigned pipes_
 	return 0;
 }
 
-void uplink_splice_trim(struct uplink_splice *splice)
+static void close_idle(struct uplink_splice *splice)
 {
 	while (splice->idle) {
 		struct splice_pipe *pipe = splice->idle;
@@ -529,11 +538,18 @@ void uplink_splice_trim(struct uplink_splice *splice)
 	}
 }
 
+void uplink_splice_trim(struct uplink_splice *splice)
+{
+	close_idle(splice);
+	/* Perhaps there was no fd or memory for a pipe, and none was in use that could come back. */
+	wake_next(splice);
+}
+
 void uplink_splice_free(struct uplink_splice *splice)
 {
 	if (!splice)
 		return;
-	uplink_splice_trim(splice);
+	close_idle(splice);
 	sd_event_source_disable_unref(splice->timer);
 	free(splice);
 }

@@ -13,6 +13,8 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include <sys/resource.h>
+
 #include "uplink-fixture.h"
 
 #define PIPES 8
@@ -593,6 +595,52 @@ static void those_that_wait_can_be_cut_in_any_order(void **state)
 	splicing_done(&splicing);
 }
 
+/* The first one in the queue ends before its turn: its place is the next one's. */
+static void one_that_has_no_use_for_its_pipe_lets_others_have_it(void **state)
+{
+	struct splicing splicing;
+	struct joined stuck, waiting[2];
+
+	splicing_init(&splicing, 1);
+	join(&splicing, &stuck);
+	send_until_full(&splicing, &stuck, SPLICE_POD);
+	for (int i = 0; i < 2; i++) {
+		join(&splicing, &waiting[i]);
+		send_text(waiting[i].ends[SPLICE_POD], "question");
+		turn_until(&splicing.looped, waiting[i].pair.waiting);
+	}
+	uplink_splice_cut(&stuck.pair);
+	assert_false(waiting[0].pair.waiting);
+	uplink_splice_cut(&waiting[0].pair);
+	expect_text(&splicing, waiting[1].ends[SPLICE_HOST], "question");
+	for (int i = 0; i < 2; i++)
+		finish(&splicing, &waiting[i]);
+	finish(&splicing, &stuck);
+	splicing_done(&splicing);
+}
+
+/* No fd was left for the only pipe: nobody gives one back. */
+static void without_an_fd_it_tries_again(void **state)
+{
+	struct rlimit limit, none;
+	struct splicing splicing;
+	struct joined joined;
+
+	splicing_init(&splicing, PIPES);
+	join(&splicing, &joined);
+	turn_while_busy(&splicing.looped);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){0, limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	send_text(joined.ends[SPLICE_POD], "question");
+	turn_until(&splicing.looped, joined.pair.waiting);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	uplink_splice_trim(splicing.splice);
+	expect_text(&splicing, joined.ends[SPLICE_HOST], "question");
+	finish(&splicing, &joined);
+	splicing_done(&splicing);
+}
+
 static void idle_pipes_are_kept_but_not_many_and_not_for_long(void **state)
 {
 	enum { N = IDLE_PIPES_MAX + 4 };
@@ -711,6 +759,8 @@ int main(void)
 		cmocka_unit_test(more_pairs_than_pipes_take_turns),
 		cmocka_unit_test(without_a_pipe_it_waits_for_one),
 		cmocka_unit_test(those_that_wait_can_be_cut_in_any_order),
+		cmocka_unit_test(one_that_has_no_use_for_its_pipe_lets_others_have_it),
+		cmocka_unit_test(without_an_fd_it_tries_again),
 		cmocka_unit_test(idle_pipes_are_kept_but_not_many_and_not_for_long),
 		cmocka_unit_test(urgent_data_arrives_as_such),
 		cmocka_unit_test(urgent_data_may_be_the_last),
