@@ -124,7 +124,9 @@ int uplink_queue_parse(const void *data, size_t length, queue_handler handler, v
 	const struct nlmsghdr *header = data;
 	int left = (int)length;
 
-	for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
+	/* To libmnl a length of two gigabytes and more is a negative one, and fits. */
+	for (; mnl_nlmsg_ok(header, left) && header->nlmsg_len <= (uint32_t)left;
+		header = mnl_nlmsg_next(header, &left)) {
 		int r = parse_message(header, handler, opaque);
 
 		if (r < 0)
