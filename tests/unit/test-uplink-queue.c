@@ -213,6 +213,36 @@ static void wrong_lengths_are_found(void **state)
 	}
 }
 
+/* ---- the socket ---- */
+
+/* Whoever has CAP_NET_ADMIN in the pod's netns can send to any netlink socket there. */
+static void only_the_kernel_is_listened_to(void **state)
+{
+	struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+	socklen_t size = sizeof(address);
+	struct uplink_queue *queue = calloc(1, sizeof(*queue));
+	struct handled handled = {};
+	struct datagram datagram = {};
+	int sender = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_USERSOCK);
+
+	assert_non_null(queue);
+	queue->socket = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_USERSOCK);
+	queue->handler = on_packet;
+	queue->opaque = &handled;
+	assert_int_equal(bind(queue->socket, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(getsockname(queue->socket, (struct sockaddr *)&address, &size), 0);
+	put_syn(&datagram, 1, "10.0.2.100", "1.2.3.4", 80);
+	assert_int_equal(sendto(sender, datagram.bytes, datagram.length, 0,
+				 (struct sockaddr *)&address, size), datagram.length);
+	assert_true(is_readable(queue->socket));
+	receive(queue);
+	assert_false(is_readable(queue->socket));
+	assert_int_equal(handled.n, 0);
+	close(sender);
+	close(queue->socket);
+	free(queue);
+}
+
 /* ---- verdicts ---- */
 
 static void verdicts_are_said_with_their_marks(void **state)
@@ -277,6 +307,7 @@ int main(void)
 		cmocka_unit_test(other_messages_are_refused),
 		cmocka_unit_test(cut_datagrams_give_nothing),
 		cmocka_unit_test(wrong_lengths_are_found),
+		cmocka_unit_test(only_the_kernel_is_listened_to),
 		cmocka_unit_test(verdicts_are_said_with_their_marks),
 	};
 
