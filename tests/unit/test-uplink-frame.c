@@ -51,7 +51,8 @@ static void what_has_no_packet_is_refused(void **state)
 		uint8_t *frame = make_frame(ETHERTYPE_IP, ETH_HLEN + IPV4_SIZE);
 		uint8_t *cut = realloc(frame, length > 0 ? length : 1);
 
-		assert_int_equal(uplink_frame_parse(cut, length, &packet), -EBADMSG);
+		assert_int_equal(uplink_frame_parse(cut, length, &packet),
+			length < ETH_HLEN ? -ENOMSG : -EBADMSG);
 		assert_false(uplink_frame_is_of_neighbour(cut, length));
 		free(cut);
 	}
@@ -61,9 +62,27 @@ static void what_has_no_packet_is_refused(void **state)
 
 		if (protocol != ETHERTYPE_IP && protocol != ETHERTYPE_IPV6)
 			assert_int_equal(uplink_frame_parse(frame, sizeof(frame), &packet),
-				-EBADMSG);
+				-ENOMSG);
 	}
 	assert_int_equal(packet.family, 99);
+}
+
+static void the_version_has_to_be_that_of_the_frame(void **state)
+{
+	uint8_t frame[ETH_HLEN + IPV6_SIZE] = {[12] = 0x08, [ETH_HLEN + 6] = IPPROTO_NONE};
+	struct uplink_packet packet;
+
+	for (unsigned version = 0; version < 16; version++) {
+		frame[ETH_HLEN] = (uint8_t)(version << 4 | 5);
+		frame[12] = 0x08;
+		frame[13] = 0;
+		assert_int_equal(uplink_frame_parse(frame, sizeof(frame), &packet),
+			version == 4 ? 0 : -EBADMSG);
+		frame[12] = 0x86;
+		frame[13] = 0xdd;
+		assert_int_equal(uplink_frame_parse(frame, sizeof(frame), &packet),
+			version == 6 ? 0 : -EBADMSG);
+	}
 }
 
 static bool is_neighbour(unsigned next_header, unsigned type)
@@ -189,6 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(packets_are_found_behind_the_header),
 		cmocka_unit_test(what_has_no_packet_is_refused),
+		cmocka_unit_test(the_version_has_to_be_that_of_the_frame),
 		cmocka_unit_test(neighbours_are_told),
 		cmocka_unit_test(checksums_are_those_of_known_frames),
 		cmocka_unit_test(a_checksum_of_udp_is_never_zero),
