@@ -26,6 +26,8 @@ int uplink_frame_parse(const uint8_t *frame, size_t length, struct uplink_packet
 	unsigned protocol = frame_protocol(frame, length);
 
 	if (protocol != ETHERTYPE_IP && protocol != ETHERTYPE_IPV6)
+		return -ENOMSG;
+	if (length == ETH_HLEN || frame[ETH_HLEN] >> 4 != (protocol == ETHERTYPE_IP ? 4 : 6))
 		return -EBADMSG;
 	return uplink_packet_parse(frame + ETH_HLEN, length - ETH_HLEN, ret);
 }

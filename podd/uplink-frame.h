@@ -10,7 +10,8 @@
 
 #include "uplink-packet.h"
 
-/* Return: 0, or -EBADMSG when there is no whole IP header in it. */
+/* Return: 0; -ENOMSG, when it is of another protocol than IP; -EBADMSG, when it is none of that
+ * version, or uplink_packet_parse() cannot read it. */
 int uplink_frame_parse(const uint8_t *frame, size_t length, struct uplink_packet *ret);
 
 /* True for ARP and for neighbour discovery (ICMPv6 types 135 and 136, RFC 4861), which may bring an

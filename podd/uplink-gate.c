@@ -109,11 +109,17 @@ bool uplink_gate_pass(struct uplink_gate *gate, const uint8_t *frame, size_t len
 	struct uplink_packet packet;
 	struct uplink_scope *scope;
 	bool taken;
+	int r;
 
 	capture(gate, frame, length, true);
+	r = uplink_frame_parse(frame, length, &packet);
 	/* ARP, and what libslirp drops itself. */
-	if (uplink_frame_parse(frame, length, &packet) < 0 || is_of_link(&packet))
+	if (r == -ENOMSG || (r == 0 && is_of_link(&packet)))
 		return true;
+	/* A first fragment that is too short for its ports cannot be judged, but libslirp would put
+	 * it together with the others, which have none. */
+	if (r < 0)
+		return false;
 	scope = uplink_scopes_of(gate->scopes, &packet.source.ip);
 	scope->counters.frames_out++;
 	scope->counters.frame_bytes_out += length;

@@ -126,7 +126,9 @@ int uplink_queue_parse(const void *data, size_t length, queue_handler handler, v
 	const struct nlmsghdr *header = data;
 	int left = (int)length;
 
-	for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
+	/* To libmnl a length of two gigabytes and more is a negative one, and fits. */
+	for (; mnl_nlmsg_ok(header, left) && header->nlmsg_len <= (uint32_t)left;
+		header = mnl_nlmsg_next(header, &left)) {
 		int r = parse_message(header, handler, opaque);
 
 		if (r < 0)
@@ -135,20 +137,29 @@ int uplink_queue_parse(const void *data, size_t length, queue_handler handler, v
 	return 0;
 }
 
+/* Who has CAP_NET_ADMIN in the pod's netns can send to this socket as well (netlink(7)). */
+static bool is_of_kernel(const struct sockaddr_nl *sender)
+{
+	return sender->nl_pid == 0;
+}
+
 static int receive_batch(struct uplink_queue *queue)
 {
 	struct mmsghdr messages[BATCH] = {};
+	struct sockaddr_nl senders[BATCH] = {};
 	struct iovec iovs[BATCH];
 	int n;
 
 	for (int i = 0; i < BATCH; i++) {
 		iovs[i] = (struct iovec){queue->buffers[i], MESSAGE_SIZE};
+		messages[i].msg_hdr.msg_name = &senders[i];
+		messages[i].msg_hdr.msg_namelen = sizeof(senders[i]);
 		messages[i].msg_hdr.msg_iov = &iovs[i];
 		messages[i].msg_hdr.msg_iovlen = 1;
 	}
 	n = recvmmsg(queue->socket, messages, BATCH, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < n; i++)
-		if (!(messages[i].msg_hdr.msg_flags & MSG_TRUNC))
+		if (is_of_kernel(&senders[i]) && !(messages[i].msg_hdr.msg_flags & MSG_TRUNC))
 			(void)uplink_queue_parse(queue->buffers[i], messages[i].msg_len,
 				queue->handler, queue->opaque);
 	return n;
@@ -179,6 +190,8 @@ static int transact(int socket, struct nlmsghdr *header)
 		struct nlmsghdr header;
 		char space[MESSAGE_SIZE];
 	} answer;
+	struct sockaddr_nl sender = {};
+	socklen_t size = sizeof(sender);
 	const struct nlmsgerr *result;
 	ssize_t n;
 
@@ -186,8 +199,8 @@ static int transact(int socket, struct nlmsghdr *header)
 	if (send(socket, header, header->nlmsg_len, 0) < 0)
 		return -errno;
 	do {
-		n = recv(socket, &answer, sizeof(answer), 0);
-	} while (n < 0 && errno == EINTR);
+		n = recvfrom(socket, &answer, sizeof(answer), 0, (struct sockaddr *)&sender, &size);
+	} while (n < 0 ? errno == EINTR : !is_of_kernel(&sender));
 	if (n < 0)
 		return -errno;
 	if (!mnl_nlmsg_ok(&answer.header, (int)n) || answer.header.nlmsg_type != NLMSG_ERROR ||

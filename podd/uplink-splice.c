@@ -73,8 +73,9 @@ struct splice_pipe {
 
 struct uplink_splice {
 	struct uplink_loop *loop;
-	sd_event_source *timer; /* for young */
-	struct splice_pair *young; /* to be reset a little later */
+	sd_event_source *timer; /* on while there are any of these */
+	struct splice_pair *due;   /* to be reset when it rings */
+	struct splice_pair *young; /* ... when it rings once more */
 	struct splice_pipe *idle;
 	unsigned n_idle;
 	unsigned n_pipes;
@@ -129,25 +130,30 @@ static struct splice_pipe *pipe_take(struct uplink_splice *splice)
 	return pipe;
 }
 
-/* An empty one is for whoever waits, then for the next; one with something in it is lost. */
-static void pipe_give_back(struct uplink_splice *splice, struct splice_pipe *pipe, bool empty)
+static void wake_next(struct uplink_splice *splice)
 {
 	struct splice_pair *pair = splice->first_waiting;
 
-	if (!empty || (!pair && splice->n_idle >= IDLE_PIPES_MAX)) {
+	if (!pair)
+		return;
+	splice->first_waiting = pair->next_waiting;
+	if (!splice->first_waiting)
+		splice->last_waiting = &splice->first_waiting;
+	pair->waiting = false;
+	uplink_loop_defer(splice->loop, &pair->work);
+}
+
+/* An empty one is for whoever waits, then for the next; one with something in it is lost. */
+static void pipe_give_back(struct uplink_splice *splice, struct splice_pipe *pipe, bool empty)
+{
+	if (!empty || (!splice->first_waiting && splice->n_idle >= IDLE_PIPES_MAX)) {
 		pipe_close(splice, pipe);
 	} else {
 		pipe->next = splice->idle;
 		splice->idle = pipe;
 		splice->n_idle++;
 	}
-	if (pair) {
-		splice->first_waiting = pair->next_waiting;
-		if (!splice->first_waiting)
-			splice->last_waiting = &splice->first_waiting;
-		pair->waiting = false;
-		uplink_loop_defer(splice->loop, &pair->work);
-	}
+	wake_next(splice);
 }
 
 static void wait_for_pipe(struct splice_pair *pair)
@@ -197,23 +203,35 @@ void splice_reset(int fd)
 
 static void forget_young(struct splice_pair *pair)
 {
-	struct splice_pair **link = &pair->splice->young;
+	struct splice_pair **link = &pair->splice->due;
 
 	if (!pair->delayed)
 		return;
+	while (*link && *link != pair)
+		link = &(*link)->next_young;
+	if (!*link)
+		link = &pair->splice->young;
 	while (*link != pair)
 		link = &(*link)->next_young;
 	*link = pair->next_young;
 	pair->delayed = false;
 }
 
+static int start_timer(struct uplink_splice *splice)
+{
+	int r = sd_event_source_set_time_relative(splice->timer, RESET_DELAY_US);
+
+	return r < 0 ? r : sd_event_source_set_enabled(splice->timer, SD_EVENT_ONESHOT);
+}
+
 static int on_timer(sd_event_source *source, uint64_t now, void *opaque)
 {
 	struct uplink_splice *splice = opaque;
 
-	while (splice->young)
-		close_pair(splice->young, true);
-	return 0;
+	while (splice->due)
+		close_pair(splice->due, true);
+	splice->due = take_ptr(splice->young);
+	return splice->due ? start_timer(splice) : 0;
 }
 
 /* A program whose connection was reset when it had only just been made has seen it made, if there is
@@ -222,16 +240,18 @@ static int on_timer(sd_event_source *source, uint64_t now, void *opaque)
 static bool reset_later(struct splice_pair *pair)
 {
 	struct uplink_splice *splice = pair->splice;
+	bool first = !splice->due && !splice->young;
+	struct splice_pair **list = first ? &splice->due : &splice->young;
 
 	if (pair->delayed || uplink_loop_now_ms() - pair->born_ms > YOUNG_MS)
 		return pair->delayed;
-	if (sd_event_source_set_time_relative(splice->timer, RESET_DELAY_US) < 0 ||
-		sd_event_source_set_enabled(splice->timer, SD_EVENT_ONESHOT) < 0)
+	/* One that is under way is left alone: others would put it off for ever. */
+	if (first && start_timer(splice) < 0)
 		return false;
 	uplink_loop_timers_changed(splice->loop);
 	pair->delayed = true;
-	pair->next_young = splice->young;
-	splice->young = pair;
+	pair->next_young = *list;
+	*list = pair;
 	return true;
 }
 
@@ -449,11 +469,15 @@ static void on_host_ready(struct uplink_watch *watch, uint32_t events)
 static void on_turn(struct uplink_work *work)
 {
 	struct splice_pair *pair = container_of(work, struct splice_pair, work);
+	bool over = pair->closed;
 
-	if (pair->closed)
-		pair->done(pair);
-	else if (!pair->delayed)
+	if (!over && !pair->delayed)
 		move(pair);
+	/* It may have been woken for a pipe that it has no use for by now. */
+	if (!pair->waiting)
+		wake_next(pair->splice);
+	if (over)
+		pair->done(pair);
 }
 
 int uplink_splice_watch(struct uplink_splice *splice, struct splice_end *end, int fd,
@@ -524,7 +548,7 @@ int uplink_splice_new(sd_event *event, struct uplink_loop *loop, unsigned pipes_
 	return 0;
 }
 
-void uplink_splice_trim(struct uplink_splice *splice)
+static void close_idle(struct uplink_splice *splice)
 {
 	while (splice->idle) {
 		struct splice_pipe *pipe = splice->idle;
@@ -535,11 +559,18 @@ void uplink_splice_trim(struct uplink_splice *splice)
 	}
 }
 
+void uplink_splice_trim(struct uplink_splice *splice)
+{
+	close_idle(splice);
+	/* Perhaps there was no fd or memory for a pipe, and none was in use that could come back. */
+	wake_next(splice);
+}
+
 void uplink_splice_free(struct uplink_splice *splice)
 {
 	if (!splice)
 		return;
-	uplink_splice_trim(splice);
+	close_idle(splice);
 	sd_event_source_disable_unref(splice->timer);
 	free(splice);
 }

@@ -84,5 +84,6 @@ void uplink_splice_cut(struct splice_pair *pair);
 /* Closes a connection so that its peer is told of a failure, not of an end. */
 void splice_reset(int fd);
 
-/* Gives back the pipes that nobody uses. */
+/* Gives back the pipes that nobody uses. To be called now and then: who found neither a pipe nor
+ * room for one tries again. */
 void uplink_splice_trim(struct uplink_splice *splice);

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Frames from the pod: which of them would reach the host's loopback, which bring an address. */
+/* Frames from the pod: which of them have a packet, which bring an address; and the checksums of
+ * those that are made. */
+
+#include "uplink-frame.c"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <cmocka.h>
 
 #include <arpa/inet.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include "uplink-frame.c"
 
 /* A frame of exactly this length, so that a sanitizer sees what is read beyond it. */
 static uint8_t *make_frame(unsigned protocol, size_t length)
@@ -22,36 +20,69 @@ static uint8_t *make_frame(unsigned protocol, size_t length)
 	assert_non_null(frame);
 	frame[12] = (uint8_t)(protocol >> 8);
 	frame[13] = (uint8_t)protocol;
+	if (protocol == ETHERTYPE_IP)
+		frame[ETH_HLEN] = 0x45;
+	else if (protocol == ETHERTYPE_IPV6)
+		frame[ETH_HLEN] = 0x60;
 	return frame;
 }
 
-static bool to_address(int family, const char *address)
+static void packets_are_found_behind_the_header(void **state)
 {
-	bool ipv6 = family == AF_INET6;
-	size_t length = ETH_HLEN + (ipv6 ? IPV6_SIZE : IPV4_SIZE);
-	uint8_t *frame = make_frame(ipv6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP, length);
-	bool result;
+	uint8_t *frame = make_frame(ETHERTYPE_IP, ETH_HLEN + IPV4_SIZE);
+	struct uplink_packet packet;
 
-	inet_pton(family, address,
-		frame + ETH_HLEN + (ipv6 ? IPV6_DESTINATION : IPV4_DESTINATION));
-	result = uplink_frame_is_for_loopback(frame, length);
-	assert_false(uplink_frame_is_for_loopback(frame, length - 1));
+	assert_int_equal(uplink_frame_parse(frame, ETH_HLEN + IPV4_SIZE, &packet), 0);
+	assert_int_equal(packet.family, AF_INET);
+	assert_ptr_equal(packet.transport, frame + ETH_HLEN + IPV4_SIZE);
 	free(frame);
-	return result;
+	frame = make_frame(ETHERTYPE_IPV6, ETH_HLEN + IPV6_SIZE);
+	frame[ETH_HLEN + IPV6_NEXT_HEADER] = IPPROTO_NONE;
+	assert_int_equal(uplink_frame_parse(frame, ETH_HLEN + IPV6_SIZE, &packet), 0);
+	assert_int_equal(packet.family, AF_INET6);
+	free(frame);
 }
 
-static void test_loopback(void **state)
+static void what_has_no_packet_is_refused(void **state)
 {
-	assert_true(to_address(AF_INET, "127.0.0.1"));
-	assert_true(to_address(AF_INET, "127.255.0.9"));
-	assert_true(to_address(AF_INET, "0.0.0.0"));
-	assert_false(to_address(AF_INET, "10.0.2.2"));
-	assert_false(to_address(AF_INET, "128.0.0.1"));
-	assert_true(to_address(AF_INET6, "::1"));
-	assert_true(to_address(AF_INET6, "::"));
-	assert_true(to_address(AF_INET6, "::ffff:127.0.0.1"));
-	assert_true(to_address(AF_INET6, "::127.0.0.1"));
-	assert_false(to_address(AF_INET6, "fd00::2"));
+	struct uplink_packet packet = {.family = 99};
+
+	for (size_t length = 0; length < ETH_HLEN + IPV4_SIZE; length++) {
+		uint8_t *frame = make_frame(ETHERTYPE_IP, ETH_HLEN + IPV4_SIZE);
+		uint8_t *cut = realloc(frame, length > 0 ? length : 1);
+
+		assert_int_equal(uplink_frame_parse(cut, length, &packet),
+			length < ETH_HLEN ? -ENOMSG : -EBADMSG);
+		assert_false(uplink_frame_is_of_neighbour(cut, length));
+		free(cut);
+	}
+	for (unsigned protocol = 0; protocol <= 0xffff; protocol++) {
+		uint8_t frame[ETH_HLEN + IPV6_SIZE] = {[12] = (uint8_t)(protocol >> 8),
+			[13] = (uint8_t)protocol, [ETH_HLEN] = 0x45};
+
+		if (protocol != ETHERTYPE_IP && protocol != ETHERTYPE_IPV6)
+			assert_int_equal(uplink_frame_parse(frame, sizeof(frame), &packet),
+				-ENOMSG);
+	}
+	assert_int_equal(packet.family, 99);
+}
+
+static void the_version_has_to_be_that_of_the_frame(void **state)
+{
+	uint8_t frame[ETH_HLEN + IPV6_SIZE] = {[12] = 0x08, [ETH_HLEN + 6] = IPPROTO_NONE};
+	struct uplink_packet packet;
+
+	for (unsigned version = 0; version < 16; version++) {
+		frame[ETH_HLEN] = (uint8_t)(version << 4 | 5);
+		frame[12] = 0x08;
+		frame[13] = 0;
+		assert_int_equal(uplink_frame_parse(frame, sizeof(frame), &packet),
+			version == 4 ? 0 : -EBADMSG);
+		frame[12] = 0x86;
+		frame[13] = 0xdd;
+		assert_int_equal(uplink_frame_parse(frame, sizeof(frame), &packet),
+			version == 6 ? 0 : -EBADMSG);
+	}
 }
 
 static bool is_neighbour(unsigned next_header, unsigned type)
@@ -67,7 +98,7 @@ static bool is_neighbour(unsigned next_header, unsigned type)
 	return result;
 }
 
-static void test_neighbour(void **state)
+static void neighbours_are_told(void **state)
 {
 	uint8_t *arp = make_frame(ETHERTYPE_ARP, ETH_HLEN);
 
@@ -80,11 +111,107 @@ static void test_neighbour(void **state)
 	assert_false(is_neighbour(IPPROTO_TCP, 135));
 }
 
+/* ---- checksums ---- */
+
+/* Frames whose checksums another program has made. */
+/* clang-format off */
+static const uint8_t tcp4[] = {
+	0x52, 0x55, 0x0a, 0x00, 0x02, 0x02, 0x52, 0x55, 0x0a, 0x00, 0x02, 0x64,
+	0x08, 0x00, 0x45, 0x00, 0x00, 0x32, 0x1c, 0x46, 0x40, 0x00, 0x40, 0x06,
+	0xdc, 0x41, 0x0a, 0x00, 0x02, 0x64, 0x5d, 0xb8, 0xd8, 0x22, 0x9c, 0x40,
+	0x01, 0xbb, 0x01, 0x02, 0x03, 0x04, 0xff, 0xfe, 0xfd, 0xfc, 0x50, 0x18,
+	0xfa, 0xf0, 0x6b, 0x6b, 0x00, 0x00, 0x47, 0x45, 0x54, 0x20, 0x2f, 0x20,
+	0x48, 0x54, 0x54, 0x50,
+};
+static const uint8_t tcp6[] = {
+	0x52, 0x55, 0x0a, 0x00, 0x02, 0x02, 0x52, 0x55, 0x0a, 0x00, 0x02, 0x64,
+	0x86, 0xdd, 0x60, 0x00, 0x00, 0x00, 0x00, 0x17, 0x06, 0x40, 0xfd, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x00, 0x64, 0x26, 0x06, 0x28, 0x00, 0x02, 0x20, 0x00, 0x01, 0x00, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x19, 0x46, 0x9c, 0x40, 0x01, 0xbb, 0x01, 0x02,
+	0x03, 0x04, 0xff, 0xfe, 0xfd, 0xfc, 0x50, 0x18, 0xfa, 0xf0, 0xda, 0xa4,
+	0x00, 0x00, 0x6f, 0x64, 0x64,
+};
+static const uint8_t udp4[] = {
+	0x52, 0x55, 0x0a, 0x00, 0x02, 0x02, 0x52, 0x55, 0x0a, 0x00, 0x02, 0x64,
+	0x08, 0x00, 0x45, 0x00, 0x00, 0x21, 0x1c, 0x46, 0x40, 0x00, 0x40, 0x11,
+	0xdc, 0x47, 0x0a, 0x00, 0x02, 0x64, 0x5d, 0xb8, 0xd8, 0x22, 0x14, 0xe9,
+	0x00, 0x35, 0x00, 0x0d, 0x0f, 0x11, 0x31, 0x32, 0x33, 0x34, 0x35,
+};
+static const uint8_t udp6[] = {
+	0x52, 0x55, 0x0a, 0x00, 0x02, 0x02, 0x52, 0x55, 0x0a, 0x00, 0x02, 0x64,
+	0x86, 0xdd, 0x60, 0x00, 0x00, 0x00, 0x00, 0x0c, 0x11, 0x40, 0xfd, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x00, 0x64, 0x26, 0x06, 0x28, 0x00, 0x02, 0x20, 0x00, 0x01, 0x00, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x19, 0x46, 0x14, 0xe9, 0x00, 0x35, 0x00, 0x0c,
+	0xa8, 0x1f, 0x6e, 0x61, 0x6d, 0x65,
+};
+static const uint8_t icmp4[] = {
+	0x52, 0x55, 0x0a, 0x00, 0x02, 0x02, 0x52, 0x55, 0x0a, 0x00, 0x02, 0x64,
+	0x08, 0x00, 0x45, 0x00, 0x00, 0x21, 0x1c, 0x46, 0x40, 0x00, 0x40, 0x01,
+	0xdc, 0x57, 0x0a, 0x00, 0x02, 0x64, 0x5d, 0xb8, 0xd8, 0x22, 0x08, 0x00,
+	0x39, 0x38, 0xbe, 0xef, 0x00, 0x07, 0x70, 0x69, 0x6e, 0x67, 0x21,
+};
+static const uint8_t icmp6[] = {
+	0x52, 0x55, 0x0a, 0x00, 0x02, 0x02, 0x52, 0x55, 0x0a, 0x00, 0x02, 0x64,
+	0x86, 0xdd, 0x60, 0x00, 0x00, 0x00, 0x00, 0x0c, 0x3a, 0x40, 0xfd, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x00, 0x64, 0x26, 0x06, 0x28, 0x00, 0x02, 0x20, 0x00, 0x01, 0x00, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x19, 0x46, 0x80, 0x00, 0x7b, 0x1f, 0xbe, 0xef,
+	0x00, 0x07, 0x70, 0x69, 0x6e, 0x67,
+};
+static const uint8_t zero4[] = {
+	0x52, 0x55, 0x0a, 0x00, 0x02, 0x02, 0x52, 0x55, 0x0a, 0x00, 0x02, 0x64,
+	0x08, 0x00, 0x45, 0x00, 0x00, 0x1e, 0x1c, 0x46, 0x40, 0x00, 0x40, 0x11,
+	0xdc, 0x4a, 0x0a, 0x00, 0x02, 0x64, 0x5d, 0xb8, 0xd8, 0x22, 0x14, 0xe9,
+	0x00, 0x35, 0x00, 0x0a, 0xff, 0xff, 0xa8, 0x7d,
+};
+/* clang-format on */
+
+/* Spoils the checksums and has them made again. */
+static void check_checksum(const uint8_t *good, size_t length)
+{
+	uint8_t *frame = malloc(length);
+	bool six = good[12] == 0x86;
+	size_t header = ETH_HLEN + (six ? IPV6_SIZE : IPV4_SIZE);
+
+	assert_non_null(frame);
+	memcpy(frame, good, length);
+	memset(frame + header + checksum_place(good[ETH_HLEN + (six ? 6 : 9)]), 0x5a, 2);
+	if (!six)
+		memset(frame + ETH_HLEN + 10, 0xa5, 2);
+	uplink_frame_checksum(frame, length);
+	assert_memory_equal(frame, good, length);
+	free(frame);
+}
+
+static void checksums_are_those_of_known_frames(void **state)
+{
+	check_checksum(tcp4, sizeof(tcp4));
+	check_checksum(tcp6, sizeof(tcp6));
+	check_checksum(udp4, sizeof(udp4));
+	check_checksum(udp6, sizeof(udp6));
+	check_checksum(icmp4, sizeof(icmp4));
+	check_checksum(icmp6, sizeof(icmp6));
+}
+
+/* A zero would say that there is no checksum (RFC 768). */
+static void a_checksum_of_udp_is_never_zero(void **state)
+{
+	assert_int_equal(zero4[40], 0xff);
+	assert_int_equal(zero4[41], 0xff);
+	check_checksum(zero4, sizeof(zero4));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_loopback),
-		cmocka_unit_test(test_neighbour),
+		cmocka_unit_test(packets_are_found_behind_the_header),
+		cmocka_unit_test(what_has_no_packet_is_refused),
+		cmocka_unit_test(the_version_has_to_be_that_of_the_frame),
+		cmocka_unit_test(neighbours_are_told),
+		cmocka_unit_test(checksums_are_those_of_known_frames),
+		cmocka_unit_test(a_checksum_of_udp_is_never_zero),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
