@@ -506,10 +506,14 @@ int uplink_splice_join(struct uplink_splice *splice, struct splice_pair *pair, i
 	pair->work.run = on_turn;
 	pair->done = done;
 	r = uplink_splice_watch(splice, &pair->ends[SPLICE_POD], pod, on_pod_ready);
-	if (r == 0)
-		r = uplink_splice_watch(splice, &pair->ends[SPLICE_HOST], host, on_host_ready);
 	if (r < 0)
 		return r;
+	r = uplink_splice_watch(splice, &pair->ends[SPLICE_HOST], host, on_host_ready);
+	if (r < 0) {
+		uplink_loop_remove(splice->loop, pod, &pair->ends[SPLICE_POD].watch);
+		splice_forget(&pair->ends[SPLICE_POD]);
+		return r;
+	}
 	/* Events of the end that was watched before will not come again. */
 	uplink_loop_defer(splice->loop, &pair->work);
 	return 0;

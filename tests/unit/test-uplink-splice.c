@@ -340,7 +340,7 @@ static void one_that_was_reset_before_it_was_joined_gives_its_data(void **state)
 	assert_int_equal(fcntl(host[0], F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(uplink_splice_join(splicing.splice, &joined.pair, pod[0], host[0],
 				 on_joined_done), 0);
-	uplink_splice_mark_reset(&joined.pair);
+	uplink_splice_mark_reset(&joined.pair, SPLICE_HOST);
 	joined.ends[SPLICE_POD] = pod[1];
 	joined.ends[SPLICE_HOST] = -1;
 	expect_text(&splicing, pod[1], "refused: too many");
