@@ -14,7 +14,7 @@
  *
  * It owns the sockets and the clients.
  *
- * System calls: recvmmsg, sendmsg, getsockopt, close.
+ * System calls: sendmsg, getsockopt, close.
  */
 
 #include "uplink-datagram.h"
@@ -28,12 +28,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "uplink-age.h"
+#include "uplink-batch.h"
 #include "uplink-frame.h"
 
 #define HASH_SIZE 4096
-#define BATCH 16
-#define TURN_BATCHES 8
-#define BUFFER_SIZE (UPLINK_FRAME_UDP_HEADERS + 65535)
 /* As the kernel's conntrack has it (nf_conntrack_udp_timeout). */
 #define ONE_WAY_MS 30000
 #define BOTH_WAYS_MS 120000
@@ -44,7 +43,7 @@
 struct client {
 	struct client *next_by_client;
 	struct client *next_by_answer;
-	struct client *newer, *older;
+	struct age age;
 	struct socket *socket;
 	struct uplink_scope *scope;
 	struct uplink_address client; /* on the host */
@@ -83,36 +82,21 @@ struct uplink_datagrams {
 	struct socket *sockets;
 	struct client *by_client[HASH_SIZE];
 	struct client *by_answer[HASH_SIZE];
-	struct client *newest, *oldest; /* by their last use */
+	struct age_list ages; /* of clients */
 	unsigned n_clients;
-	uint8_t *buffers; /* BATCH of BUFFER_SIZE */
+	struct uplink_batch batch;
 };
-
-static bool same(const struct uplink_address *a, const struct uplink_address *b)
-{
-	return a->port == b->port && !memcmp(&a->ip, &b->ip, sizeof(a->ip));
-}
-
-static size_t hash(const struct uplink_address *address, uint64_t seed)
-{
-	uint64_t words[2], h = seed * 0x9e3779b97f4a7c15ULL;
-
-	memcpy(words, &address->ip, sizeof(words));
-	h = (h ^ words[0]) * 0x9e3779b97f4a7c15ULL;
-	h = (h ^ words[1] ^ address->port) * 0x9e3779b97f4a7c15ULL;
-	return (h >> 32) % HASH_SIZE;
-}
 
 static struct client **client_bucket(struct uplink_datagrams *datagrams,
 	const struct socket *socket, const struct uplink_address *client)
 {
-	return &datagrams->by_client[hash(client, (uintptr_t)socket)];
+	return &datagrams->by_client[uplink_address_hash(client, (uintptr_t)socket) % HASH_SIZE];
 }
 
 static struct client **answer_bucket(struct uplink_datagrams *datagrams,
 	const struct uplink_address *source, const struct uplink_address *server)
 {
-	return &datagrams->by_answer[hash(source, server->port)];
+	return &datagrams->by_answer[uplink_address_hash(source, server->port) % HASH_SIZE];
 }
 
 static struct client *find_answer(struct uplink_datagrams *datagrams,
@@ -120,45 +104,22 @@ static struct client *find_answer(struct uplink_datagrams *datagrams,
 {
 	struct client *client = *answer_bucket(datagrams, source, server);
 
-	while (client && !(same(&client->source, source) && same(&client->server, server)))
+	while (client && !(uplink_address_equal(&client->source, source) && uplink_address_equal(&client->server, server)))
 		client = client->next_by_answer;
 	return client;
 }
 
 /* ---- clients ---- */
 
-static void unlink_age(struct client *client)
+static struct client *of_age(struct age *age)
 {
-	struct uplink_datagrams *datagrams = client->socket->datagrams;
-
-	if (client->newer)
-		client->newer->older = client->older;
-	else
-		datagrams->newest = client->older;
-	if (client->older)
-		client->older->newer = client->newer;
-	else
-		datagrams->oldest = client->newer;
-}
-
-static void link_age(struct client *client)
-{
-	struct uplink_datagrams *datagrams = client->socket->datagrams;
-
-	client->newer = NULL;
-	client->older = datagrams->newest;
-	if (client->older)
-		client->older->newer = client;
-	else
-		datagrams->oldest = client;
-	datagrams->newest = client;
+	return age ? container_of(age, struct client, age) : NULL;
 }
 
 static void use(struct client *client)
 {
 	client->used_ms = uplink_loop_now_ms();
-	unlink_age(client);
-	link_age(client);
+	age_use(&client->socket->datagrams->ages, &client->age);
 }
 
 static void forget(struct client *client)
@@ -173,7 +134,7 @@ static void forget(struct client *client)
 	while (*link != client)
 		link = &(*link)->next_by_answer;
 	*link = client->next_by_answer;
-	unlink_age(client);
+	age_remove(&datagrams->ages, &client->age);
 	datagrams->n_clients--;
 	client->scope->counters.bytes_out += client->bytes_out;
 	client->scope->counters.bytes_in += client->bytes_in;
@@ -202,7 +163,7 @@ static struct client *client_new(struct socket *socket, const struct uplink_addr
 	if (!scope)
 		return NULL;
 	if (datagrams->n_clients >= UPLINK_CLIENTS_MAX)
-		forget(datagrams->oldest);
+		forget(of_age(datagrams->ages.oldest));
 	client = calloc(1, sizeof(*client));
 	if (!client)
 		return NULL;
@@ -225,7 +186,7 @@ static struct client *client_new(struct socket *socket, const struct uplink_addr
 	bucket = answer_bucket(datagrams, &client->source, &client->server);
 	client->next_by_answer = *bucket;
 	*bucket = client;
-	link_age(client);
+	age_add(&datagrams->ages, &client->age);
 	datagrams->n_clients++;
 	(void)sd_event_source_set_enabled(datagrams->timer, SD_EVENT_ON);
 	uplink_loop_timers_changed(datagrams->loop);
@@ -238,7 +199,7 @@ static struct client *client_of(struct socket *socket, const struct uplink_addre
 	struct client *client = *client_bucket(socket->datagrams, socket, address);
 	struct in6_addr server;
 
-	while (client && !(client->socket == socket && same(&client->client, address)))
+	while (client && !(client->socket == socket && uplink_address_equal(&client->client, address)))
 		client = client->next_by_client;
 	if (client && (!uplink_scope_server(client->scope, &address->ip, &server) ||
 			      memcmp(&server, &client->server.ip, sizeof(server)) != 0)) {
@@ -253,14 +214,14 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *opaque)
 	struct uplink_datagrams *datagrams = opaque;
 	int64_t now = uplink_loop_now_ms();
 
-	for (struct client *client = datagrams->oldest, *newer; client; client = newer) {
-		newer = client->newer;
+	for (struct client *client = of_age(datagrams->ages.oldest), *newer; client; client = newer) {
+		newer = of_age(client->age.newer);
 		if (now - client->used_ms > (client->answered ? BOTH_WAYS_MS : ONE_WAY_MS))
 			forget(client);
 	}
 	/* A burst's memory is given back, and without clients the pod sleeps. */
-	if (!datagrams->oldest) {
-		free(take_ptr(datagrams->buffers));
+	if (!datagrams->ages.oldest) {
+		uplink_batch_trim(&datagrams->batch);
 		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	}
 	return sd_event_source_set_time_relative(source, TICK_US);
@@ -285,8 +246,9 @@ static void note_local(struct client *client, struct msghdr *message)
 		client->local.six.ipi6_ifindex = 0;
 }
 
-static void deliver(struct socket *socket, struct msghdr *message, uint8_t *payload, size_t length)
+static void deliver(void *opaque, struct msghdr *message, uint8_t *payload, size_t length)
 {
+	struct socket *socket = opaque;
 	struct uplink_address address;
 	struct client *client;
 	uint8_t *frame;
@@ -307,46 +269,11 @@ static void deliver(struct socket *socket, struct msghdr *message, uint8_t *payl
 		socket->datagrams->opaque, frame, (size_t)(payload - frame) + length);
 }
 
-static int receive_batch(struct socket *socket)
-{
-	struct uplink_datagrams *datagrams = socket->datagrams;
-	struct mmsghdr messages[BATCH] = {};
-	struct sockaddr_storage names[BATCH];
-	struct iovec iovs[BATCH];
-	char control[BATCH][CMSG_SPACE(sizeof(struct in6_pktinfo))] __attribute__((aligned(8)));
-	int n;
-
-	if (!datagrams->buffers)
-		datagrams->buffers = malloc((size_t)BATCH * BUFFER_SIZE);
-	if (!datagrams->buffers)
-		return 0;
-	for (size_t i = 0; i < BATCH; i++) {
-		iovs[i].iov_base = datagrams->buffers + i * BUFFER_SIZE + UPLINK_FRAME_UDP_HEADERS;
-		iovs[i].iov_len = BUFFER_SIZE - UPLINK_FRAME_UDP_HEADERS;
-		messages[i].msg_hdr = (struct msghdr){
-			.msg_name = &names[i],
-			.msg_namelen = sizeof(names[i]),
-			.msg_iov = &iovs[i],
-			.msg_iovlen = 1,
-			.msg_control = control[i],
-			.msg_controllen = sizeof(control[i]),
-		};
-	}
-	n = recvmmsg(socket->fd, messages, BATCH, MSG_DONTWAIT, NULL);
-	/* An error of an answer that could not be delivered: there may be more. */
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		return BATCH;
-	for (int i = 0; i < n; i++)
-		deliver(socket, &messages[i].msg_hdr, iovs[i].iov_base, messages[i].msg_len);
-	return n;
-}
-
+/* An error is that of an answer that could not be delivered: there may be more. */
 static void receive(struct socket *socket)
 {
-	for (int i = 0; i < TURN_BATCHES; i++)
-		if (receive_batch(socket) < BATCH)
-			return;
-	uplink_loop_defer(socket->datagrams->loop, &socket->work);
+	if (uplink_batch_receive(&socket->datagrams->batch, socket->fd, deliver, socket) != 0)
+		uplink_loop_defer(socket->datagrams->loop, &socket->work);
 }
 
 static void on_ready(struct uplink_watch *watch, uint32_t events)
@@ -410,8 +337,8 @@ bool uplink_datagrams_answer(struct uplink_datagrams *datagrams,
 
 static void socket_remove(struct uplink_datagrams *datagrams, struct socket *socket)
 {
-	for (struct client *client = datagrams->newest, *older; client; client = older) {
-		older = client->older;
+	for (struct client *client = of_age(datagrams->ages.newest), *older; client; client = older) {
+		older = of_age(client->age.older);
 		if (client->socket == socket)
 			forget(client);
 	}
@@ -495,7 +422,8 @@ void uplink_datagrams_report(const struct uplink_datagrams *datagrams,
 {
 	int64_t now = uplink_loop_now_ms();
 
-	for (const struct client *client = datagrams->newest; client; client = client->older) {
+	for (const struct client *client = of_age(datagrams->ages.newest); client;
+		client = of_age(client->age.older)) {
 		const struct uplink_flow_info info = {
 			.source = client->client.ip,
 			.destination = client->server.ip,
@@ -544,8 +472,8 @@ void uplink_datagrams_free(struct uplink_datagrams *datagrams)
 {
 	if (!datagrams)
 		return;
-	while (datagrams->newest)
-		forget(datagrams->newest);
+	while (datagrams->ages.newest)
+		forget(of_age(datagrams->ages.newest));
 	while (datagrams->sockets) {
 		struct socket *socket = datagrams->sockets;
 
@@ -555,6 +483,6 @@ void uplink_datagrams_free(struct uplink_datagrams *datagrams)
 		free(socket);
 	}
 	sd_event_source_disable_unref(datagrams->timer);
-	free(datagrams->buffers);
+	uplink_batch_trim(&datagrams->batch);
 	free(datagrams);
 }

@@ -135,20 +135,7 @@ void uplink_flows_free(struct uplink_flows *flows)
 
 static size_t hash(const struct uplink_address *source, const struct uplink_address *destination)
 {
-	uint64_t h = 0xcbf29ce484222325ULL;
-	uint64_t words[5];
-
-	memcpy(&words[0], &source->ip, 16);
-	memcpy(&words[2], &destination->ip, 16);
-	words[4] = (uint64_t)source->port << 16 | destination->port;
-	for (size_t i = 0; i < 5; i++)
-		h = (h ^ words[i]) * 0x9e3779b97f4a7c15ULL;
-	return (h ^ h >> 32) % HASH_SIZE;
-}
-
-static bool address_equal(const struct uplink_address *a, const struct uplink_address *b)
-{
-	return a->port == b->port && !memcmp(&a->ip, &b->ip, sizeof(a->ip));
+	return uplink_address_hash(destination, uplink_address_hash(source, 0)) % HASH_SIZE;
 }
 
 static struct uplink_address without_port(const struct uplink_address *address)
@@ -173,8 +160,8 @@ struct uplink_flow *uplink_flow_find(const struct uplink_flows *flows,
 {
 	struct uplink_flow *flow = flows->exact[hash(source, destination)];
 
-	while (flow && !(address_equal(&flow->source, source) &&
-			       address_equal(&flow->destination, destination)))
+	while (flow && !(uplink_address_equal(&flow->source, source) &&
+			       uplink_address_equal(&flow->destination, destination)))
 		flow = flow->hash_next[0];
 	return flow;
 }
@@ -187,7 +174,7 @@ struct uplink_flow *uplink_flow_find_like(const struct uplink_flows *flows, enum
 
 	while (flow && !(flow->state == state &&
 			       !memcmp(&flow->source.ip, &source->ip, sizeof(source->ip)) &&
-			       address_equal(&flow->destination, destination)))
+			       uplink_address_equal(&flow->destination, destination)))
 		flow = flow->hash_next[1];
 	return flow;
 }

@@ -90,3 +90,16 @@ size_t uplink_neighbour_answer(const uint8_t *frame, size_t length, const uint8_
 		return answer_solicitation(frame, mac, (struct advertisement *)ret);
 	return 0;
 }
+
+bool uplink_neighbours_ask(struct uplink_neighbours *neighbours, const uint8_t *frame,
+	size_t length, const uint8_t mac[6])
+{
+	unsigned n = neighbours->n;
+
+	if (n == UPLINK_QUESTIONS_MAX)
+		return false;
+	neighbours->answers[n].length =
+		uplink_neighbour_answer(frame, length, mac, neighbours->answers[n].frame);
+	neighbours->n += neighbours->answers[n].length > 0;
+	return neighbours->answers[n].length > 0;
+}

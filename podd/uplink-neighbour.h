@@ -17,3 +17,19 @@
  * solicitation, RFC 4861), fills the answer that names @mac. Return: its length, or 0. */
 size_t uplink_neighbour_answer(const uint8_t *frame, size_t length, const uint8_t mac[6],
 	uint8_t ret[UPLINK_NEIGHBOUR_FRAME]);
+
+/* Questions that libslirp may have at once; it repeats them. */
+#define UPLINK_QUESTIONS_MAX 32
+
+/* Answers that wait until libslirp may be given them. */
+struct uplink_neighbours {
+	unsigned n;
+	struct {
+		size_t length;
+		uint8_t frame[UPLINK_NEIGHBOUR_FRAME];
+	} answers[UPLINK_QUESTIONS_MAX];
+};
+
+/* Return: true when @frame was a question, whose answer is kept now. */
+bool uplink_neighbours_ask(struct uplink_neighbours *neighbours, const uint8_t *frame,
+	size_t length, const uint8_t mac[6]);

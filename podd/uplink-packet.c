@@ -35,6 +35,23 @@ bool uplink_unmap4(const struct in6_addr *address, struct in_addr *ret)
 	return true;
 }
 
+bool uplink_address_equal(const struct uplink_address *a, const struct uplink_address *b)
+{
+	return a->port == b->port && !memcmp(&a->ip, &b->ip, sizeof(a->ip));
+}
+
+uint32_t uplink_address_hash(const struct uplink_address *address, uint64_t seed)
+{
+	const uint64_t factor = 0x9e3779b97f4a7c15ULL;
+	uint64_t words[2], h = (seed + 1) * factor;
+
+	memcpy(words, &address->ip, sizeof(words));
+	h = (h ^ words[0]) * factor;
+	h = (h ^ words[1]) * factor;
+	h = (h ^ address->port) * factor;
+	return (uint32_t)(h >> 32);
+}
+
 socklen_t uplink_sockaddr(const struct uplink_address *address, struct sockaddr_storage *ret)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)ret;

@@ -41,6 +41,10 @@ struct in6_addr uplink_map4(struct in_addr address);
 /* In the other direction; false when it is no mapped address. */
 bool uplink_unmap4(const struct in6_addr *address, struct in_addr *ret);
 
+bool uplink_address_equal(const struct uplink_address *a, const struct uplink_address *b);
+/* For a table of any size. */
+uint32_t uplink_address_hash(const struct uplink_address *address, uint64_t seed);
+
 /* Fills a socket address. Return: its length. */
 socklen_t uplink_sockaddr(const struct uplink_address *address, struct sockaddr_storage *ret);
 /* From a socket address of either family; false when it is of another one. */

@@ -51,6 +51,7 @@
 #include "trim.h"
 #include "uplink-acks.h"
 #include "uplink-frame.h"
+#include "uplink-log.h"
 #include "uplink-neighbour.h"
 
 #define MTU_MIN 1280
@@ -73,19 +74,12 @@
 #define TICK_MS 1000
 #define QUIET_TICKS 5
 
-/* libslirp's messages: so many at most within the interval. */
-#define MESSAGES_MAX 10
-#define MESSAGES_INTERVAL_NS (60 * 1000000000LL)
-#define MESSAGE_SIZE 256
-
 /* Places in the poll set; libslirp's follow. */
 enum { POLL_LOOP, POLL_SOCKETS };
 #define POLL_GROW 64
 
 #define TIMER_ACCURACY_US 10000
 
-/* Questions for hardware addresses that libslirp may have at once; it repeats them. */
-#define ANSWERS_MAX 32
 
 struct uplink_slirp {
 	Slirp *slirp;
@@ -107,16 +101,8 @@ struct uplink_slirp {
 	size_t fds_size;
 	struct pollfd *fds;
 	uint8_t mac[ETH_ALEN]; /* the tap's */
-	unsigned n_answers;
-	struct answer {
-		size_t length;
-		uint8_t frame[UPLINK_NEIGHBOUR_FRAME];
-	} answers[ANSWERS_MAX];
-	struct {
-		int64_t since;
-		unsigned written;
-		unsigned held_back;
-	} messages;
+	struct uplink_neighbours questions;
+	struct uplink_log log;
 	struct uplink_acks acks;
 	uint8_t frame[FRAME_MAX];
 };
@@ -168,26 +154,13 @@ static void write_acks(struct uplink_slirp *uplink)
 	uplink->acks.n = 0;
 }
 
-/* The answer waits until libslirp has returned. */
-static bool answer_question(struct uplink_slirp *uplink, const void *data, size_t length)
-{
-	struct answer *answer = &uplink->answers[uplink->n_answers];
-
-	if (uplink->n_answers == ANSWERS_MAX)
-		return false;
-	answer->length = uplink_neighbour_answer(data, length, uplink->mac, answer->frame);
-	if (answer->length == 0)
-		return false;
-	uplink->n_answers++;
-	return true;
-}
-
 /* libslirp logs every error that it is told, so it is told none: dropping is no error to it. */
 static ssize_t on_send_packet(const void *data, size_t length, void *opaque)
 {
 	struct uplink_slirp *uplink = opaque;
 
-	if (answer_question(uplink, data, length))
+	/* The answer waits until libslirp has returned. */
+	if (uplink_neighbours_ask(&uplink->questions, data, length, uplink->mac))
 		return (ssize_t)length;
 	if (uplink->taking && uplink_acks_hold(&uplink->acks, data, length))
 		return (ssize_t)length;
@@ -196,26 +169,9 @@ static ssize_t on_send_packet(const void *data, size_t length, void *opaque)
 	return (ssize_t)length;
 }
 
-/* The pod decides how many messages there are, so there is a limit to those that are written. */
 static void log_message(struct uplink_slirp *uplink, const char *message)
 {
-	char text[MESSAGE_SIZE];
-	int64_t now = now_ns();
-
-	if (now - uplink->messages.since >= MESSAGES_INTERVAL_NS) {
-		if (uplink->messages.held_back > 0)
-			fprintf(stderr, "podd-uplink: %u more messages from libslirp\n",
-				uplink->messages.held_back);
-		uplink->messages.since = now;
-		uplink->messages.written = 0;
-		uplink->messages.held_back = 0;
-	}
-	if (uplink->messages.written >= MESSAGES_MAX) {
-		uplink->messages.held_back++;
-		return;
-	}
-	uplink->messages.written++;
-	fprintf(stderr, "podd-uplink: libslirp: %s\n", text_sanitize(text, sizeof(text), message));
+	uplink_log_write(&uplink->log, "libslirp", message);
 }
 
 static void on_guest_error(const char *message, void *opaque)
@@ -512,16 +468,16 @@ static void send_waiting(struct uplink_slirp *uplink)
 
 static void answer_questions(struct uplink_slirp *uplink)
 {
-	for (unsigned i = 0; i < uplink->n_answers; i++)
-		slirp_input(uplink->slirp, uplink->answers[i].frame,
-			(int)uplink->answers[i].length);
-	uplink->n_answers = 0;
+	for (unsigned i = 0; i < uplink->questions.n; i++)
+		slirp_input(uplink->slirp, uplink->questions.answers[i].frame,
+			(int)uplink->questions.answers[i].length);
+	uplink->questions.n = 0;
 }
 
 /* What waits for an answer is sent, which may ask for the next one. */
 static void settle(struct uplink_slirp *uplink)
 {
-	for (unsigned i = 0; uplink->n_answers > 0 && i < ANSWERS_MAX; i++) {
+	for (unsigned i = 0; uplink->questions.n > 0 && i < UPLINK_QUESTIONS_MAX; i++) {
 		answer_questions(uplink);
 		send_waiting(uplink);
 	}

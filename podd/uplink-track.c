@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "uplink-age.h"
+#include "uplink-loop.h"
+
 #define HASH_SIZE 1024
 /* Then it is not shown any more: libslirp's own time-outs are 60 s for UDP (SO_EXPIRE: four
  * minutes) and two hours for TCP. */
@@ -18,7 +21,7 @@
 
 struct track {
 	struct track *next;
-	struct track *newer, *older;
+	struct age age;
 	struct uplink_address source, destination;
 	uint8_t protocol;
 	bool ended;
@@ -30,7 +33,7 @@ struct track {
 
 struct uplink_tracker {
 	struct track *buckets[HASH_SIZE];
-	struct track *newest, *oldest;
+	struct age_list ages;
 	unsigned n;
 };
 
@@ -43,42 +46,14 @@ int uplink_tracker_new(struct uplink_tracker **ret, struct err *err)
 static struct track **bucket(struct uplink_tracker *tracker, uint8_t protocol,
 	const struct uplink_address *source, const struct uplink_address *destination)
 {
-	uint64_t words[4], h = protocol;
+	uint32_t h = uplink_address_hash(destination, uplink_address_hash(source, protocol));
 
-	memcpy(words, &source->ip, 16);
-	memcpy(words + 2, &destination->ip, 16);
-	for (int i = 0; i < 4; i++)
-		h = (h ^ words[i]) * 0x9e3779b97f4a7c15ULL;
-	h = (h ^ (uint64_t)source->port << 16 ^ destination->port) * 0x9e3779b97f4a7c15ULL;
-	return &tracker->buckets[(h >> 32) % HASH_SIZE];
+	return &tracker->buckets[h % HASH_SIZE];
 }
 
-static bool same(const struct uplink_address *a, const struct uplink_address *b)
+static struct track *of_age(struct age *age)
 {
-	return a->port == b->port && !memcmp(&a->ip, &b->ip, sizeof(a->ip));
-}
-
-static void unlink_age(struct uplink_tracker *tracker, struct track *track)
-{
-	if (track->newer)
-		track->newer->older = track->older;
-	else
-		tracker->newest = track->older;
-	if (track->older)
-		track->older->newer = track->newer;
-	else
-		tracker->oldest = track->newer;
-}
-
-static void link_age(struct uplink_tracker *tracker, struct track *track)
-{
-	track->newer = NULL;
-	track->older = tracker->newest;
-	if (track->older)
-		track->older->newer = track;
-	else
-		tracker->oldest = track;
-	tracker->newest = track;
+	return age ? container_of(age, struct track, age) : NULL;
 }
 
 static void forget(struct uplink_tracker *tracker, struct track *track)
@@ -89,7 +64,7 @@ static void forget(struct uplink_tracker *tracker, struct track *track)
 	while (*link != track)
 		link = &(*link)->next;
 	*link = track->next;
-	unlink_age(tracker, track);
+	age_remove(&tracker->ages, &track->age);
 	tracker->n--;
 	free(track);
 }
@@ -98,8 +73,8 @@ void uplink_tracker_free(struct uplink_tracker *tracker)
 {
 	if (!tracker)
 		return;
-	while (tracker->newest)
-		forget(tracker, tracker->newest);
+	while (tracker->ages.newest)
+		forget(tracker, of_age(tracker->ages.newest));
 	free(tracker);
 }
 
@@ -118,9 +93,9 @@ static struct track *track_new(struct uplink_tracker *tracker, struct track **pl
 	track->since_ms = uplink_loop_now_ms();
 	track->next = *place;
 	*place = track;
-	link_age(tracker, track);
+	age_add(&tracker->ages, &track->age);
 	if (++tracker->n > UPLINK_TRACKS_MAX)
-		forget(tracker, tracker->oldest);
+		forget(tracker, of_age(tracker->ages.oldest));
 	return track;
 }
 
@@ -136,8 +111,8 @@ bool uplink_tracker_note(struct uplink_tracker *tracker, const struct uplink_sco
 
 	if (packet->fragment)
 		return false;
-	while (track && !(track->protocol == packet->protocol && same(&track->source, source) &&
-				same(&track->destination, destination)))
+	while (track && !(track->protocol == packet->protocol && uplink_address_equal(&track->source, source) &&
+				uplink_address_equal(&track->destination, destination)))
 		track = track->next;
 	if (!track && inward)
 		return false;
@@ -157,8 +132,7 @@ bool uplink_tracker_note(struct uplink_tracker *tracker, const struct uplink_sco
 		track->bytes_out += length;
 	track->ended |= packet->protocol == IPPROTO_TCP && (packet->tcp_flags & (TH_RST | TH_FIN));
 	track->used_ms = uplink_loop_now_ms();
-	unlink_age(tracker, track);
-	link_age(tracker, track);
+	age_use(&tracker->ages, &track->age);
 	return first;
 }
 
@@ -174,7 +148,7 @@ void uplink_tracker_report(struct uplink_tracker *tracker,
 {
 	int64_t now = uplink_loop_now_ms();
 
-	for (struct track *track = tracker->newest, *older; track; track = older) {
+	for (struct track *track = of_age(tracker->ages.newest), *older; track; track = older) {
 		const struct uplink_flow_info info = {
 			.source = track->source.ip,
 			.destination = track->destination.ip,
@@ -189,7 +163,7 @@ void uplink_tracker_report(struct uplink_tracker *tracker,
 			.age_ms = (uint64_t)(now - track->since_ms),
 		};
 
-		older = track->older;
+		older = of_age(track->age.older);
 		if (is_over(track, now))
 			forget(tracker, track);
 		else

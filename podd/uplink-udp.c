@@ -13,8 +13,7 @@
  * Errors come from the socket's error queue (IP_RECVERR, ip(7)) and go to the pod as the ICMP
  * messages that they were.
  *
- * System calls: socket[0 == AF_INET], socket[0 == AF_INET6], setsockopt, sendto, sendmsg, recvmsg,
- *   recvmmsg, close.
+ * System calls: socket[0 == AF_INET], socket[0 == AF_INET6], setsockopt, sendmsg, close.
  */
 
 #include "uplink-udp.h"
@@ -22,24 +21,19 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/ethernet.h>
-#include <netinet/icmp6.h>
-#include <netinet/ip_icmp.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
-#include <linux/errqueue.h>
 
+#include "uplink-age.h"
+#include "uplink-batch.h"
 #include "uplink-frame.h"
 #include "uplink-reject.h"
 
 #define HASH_SIZE 1024
-#define BATCH 16
-#define TURN_BATCHES 8
-#define BUFFER_SIZE (UPLINK_FRAME_UDP_HEADERS + 65535)
 /* As the kernel's conntrack has it (nf_conntrack_udp_timeout). */
 #define ONE_WAY_MS 30000
 #define BOTH_WAYS_MS 120000
@@ -47,7 +41,6 @@
 /* One system call takes so many bytes and datagrams (UDP_MAX_SEGMENTS in Linux). */
 #define GATHER_BYTES 65000
 #define GATHER_MAX 64
-#define ERRORS_MAX 16
 /* Bytes of a datagram that an error quotes. */
 #define QUOTE_MAX 256
 
@@ -60,7 +53,7 @@ struct socket {
 	struct uplink_work work;
 	struct uplink_udp *udp;
 	struct socket *next; /* in its bucket */
-	struct socket *newer, *older;
+	struct age age;
 	struct uplink_scope *scope;
 	struct uplink_address source; /* in the pod */
 	int fd;
@@ -81,7 +74,7 @@ struct uplink_udp {
 	uint8_t mac[ETH_ALEN];
 	uint16_t ip_id;
 	struct socket *buckets[HASH_SIZE];
-	struct socket *newest, *oldest;
+	struct age_list ages; /* of sockets */
 	unsigned n;
 	bool no_segments; /* the kernel does not take them */
 	/* What was gathered, for one system call. */
@@ -92,7 +85,7 @@ struct uplink_udp {
 	size_t length; /* of all */
 	unsigned count;
 	uint8_t gathered[GATHER_BYTES];
-	uint8_t *buffers; /* BATCH of BUFFER_SIZE, for what comes */
+	struct uplink_batch batch; /* for what comes */
 };
 
 /* ---- the sockets ---- */
@@ -100,53 +93,18 @@ struct uplink_udp {
 static struct socket **bucket(struct uplink_udp *udp, const struct uplink_address *source,
 	int family)
 {
-	uint64_t words[2], h = (uint64_t)family;
-
-	memcpy(words, &source->ip, sizeof(words));
-	h = (h ^ words[0]) * 0x9e3779b97f4a7c15ULL;
-	h = (h ^ words[1] ^ source->port) * 0x9e3779b97f4a7c15ULL;
-	return &udp->buckets[(h >> 32) % HASH_SIZE];
+	return &udp->buckets[uplink_address_hash(source, (uint64_t)family) % HASH_SIZE];
 }
 
-static bool same(const struct uplink_address *a, const struct uplink_address *b)
+static struct socket *of_age(struct age *age)
 {
-	return a->port == b->port && !memcmp(&a->ip, &b->ip, sizeof(a->ip));
-}
-
-static void unlink_age(struct socket *socket)
-{
-	struct uplink_udp *udp = socket->udp;
-
-	if (socket->newer)
-		socket->newer->older = socket->older;
-	else
-		udp->newest = socket->older;
-	if (socket->older)
-		socket->older->newer = socket->newer;
-	else
-		udp->oldest = socket->newer;
-}
-
-static void link_age(struct socket *socket)
-{
-	struct uplink_udp *udp = socket->udp;
-
-	socket->newer = NULL;
-	socket->older = udp->newest;
-	if (socket->older)
-		socket->older->newer = socket;
-	else
-		udp->oldest = socket;
-	udp->newest = socket;
+	return age ? container_of(age, struct socket, age) : NULL;
 }
 
 static void use(struct socket *socket)
 {
 	socket->used_ms = uplink_loop_now_ms();
-	if (socket->udp->newest == socket)
-		return;
-	unlink_age(socket);
-	link_age(socket);
+	age_use(&socket->udp->ages, &socket->age);
 }
 
 /* It is freed with the loop's next turn. */
@@ -163,7 +121,7 @@ static void close_socket(struct socket *socket)
 	while (*link != socket)
 		link = &(*link)->next;
 	*link = socket->next;
-	unlink_age(socket);
+	age_remove(&udp->ages, &socket->age);
 	udp->n--;
 	uplink_scope_unref(udp->scopes, socket->scope);
 	socket->watch.ready = NULL;
@@ -177,13 +135,13 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *opaque)
 	struct uplink_udp *udp = opaque;
 	int64_t now = uplink_loop_now_ms();
 
-	for (struct socket *socket = udp->oldest, *newer; socket; socket = newer) {
-		newer = socket->newer;
+	for (struct socket *socket = of_age(udp->ages.oldest), *newer; socket; socket = newer) {
+		newer = of_age(socket->age.newer);
 		if (now - socket->used_ms > (socket->answered ? BOTH_WAYS_MS : ONE_WAY_MS))
 			close_socket(socket);
 	}
-	if (!udp->oldest) {
-		free(take_ptr(udp->buffers));
+	if (!udp->ages.oldest) {
+		uplink_batch_trim(&udp->batch);
 		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	}
 	return sd_event_source_set_time_relative(source, TICK_US);
@@ -202,9 +160,9 @@ static void start_timer(struct uplink_udp *udp)
 
 /* ---- to the pod ---- */
 
-static void deliver(struct socket *socket, const struct msghdr *message, uint8_t *payload,
-	size_t length)
+static void deliver(void *opaque, struct msghdr *message, uint8_t *payload, size_t length)
 {
+	struct socket *socket = opaque;
 	struct uplink_udp *udp = socket->udp;
 	struct uplink_address from;
 	struct uplink_packet back = {.protocol = IPPROTO_UDP};
@@ -256,116 +214,29 @@ static void tell_error(struct socket *socket, const struct uplink_address *desti
 		udp->write(udp->opaque, answer, size);
 }
 
-/* What connect(2) and the like would have given, as an ICMP message. Return: false: nothing to
- * tell. */
-static bool error_to_icmp(bool six, int error, uint8_t *ret_type, uint8_t *ret_code)
+static void on_error(void *opaque, int error, const struct uplink_address *destination,
+	const uint8_t *payload, size_t length)
 {
-	*ret_type = six ? ICMP6_DST_UNREACH : ICMP_DEST_UNREACH;
-	switch (error) {
-	case ECONNREFUSED:
-		*ret_code = six ? ICMP6_DST_UNREACH_NOPORT : ICMP_PORT_UNREACH;
-		return true;
-	case EHOSTUNREACH:
-	case EHOSTDOWN:
-		*ret_code = six ? ICMP6_DST_UNREACH_ADDR : ICMP_HOST_UNREACH;
-		return true;
-	case ENETUNREACH:
-	case EINVAL: /* a route of type blackhole */
-		*ret_code = six ? ICMP6_DST_UNREACH_NOROUTE : ICMP_NET_UNREACH;
-		return true;
-	case EACCES:
-	case EPERM:
-		*ret_code = six ? ICMP6_DST_UNREACH_ADMIN : ICMP_PKT_FILTERED;
-		return true;
-	default:
-		return false;
-	}
-}
-
-static void handle_error(struct socket *socket, struct msghdr *message, const uint8_t *payload,
-	size_t length)
-{
-	const struct sock_extended_err *error = NULL;
-	struct cmsghdr *part = CMSG_FIRSTHDR(message);
-	struct uplink_address destination;
+	struct socket *socket = opaque;
+	struct uplink_address called;
 	struct in_addr four;
 	int family = uplink_unmap4(&socket->source.ip, &four) ? AF_INET : AF_INET6;
 	uint8_t type, code;
 
-	for (; part && !error; part = CMSG_NXTHDR(message, part))
-		if ((part->cmsg_level == SOL_IP && part->cmsg_type == IP_RECVERR) ||
-			(part->cmsg_level == SOL_IPV6 && part->cmsg_type == IPV6_RECVERR))
-			error = (const struct sock_extended_err *)CMSG_DATA(part);
-	if (!error || !uplink_from_sockaddr(message->msg_name, &destination) ||
-		!error_to_icmp(family == AF_INET6, (int)error->ee_errno, &type, &code))
-		return;
-	destination = uplink_target_name(socket->udp->target, family, &destination,
-		socket->asked_dns);
-	if (uplink_unmap4(&destination.ip, &four) == (family == AF_INET))
-		tell_error(socket, &destination, payload, length, type, code);
-}
-
-static void receive_errors(struct socket *socket)
-{
-	for (int i = 0; i < ERRORS_MAX; i++) {
-		char control[512] __attribute__((aligned(8)));
-		struct sockaddr_storage name;
-		uint8_t payload[QUOTE_MAX];
-		struct iovec iov = {payload, sizeof(payload)};
-		struct msghdr message = {
-			.msg_name = &name,
-			.msg_namelen = sizeof(name),
-			.msg_iov = &iov,
-			.msg_iovlen = 1,
-			.msg_control = control,
-			.msg_controllen = sizeof(control),
-		};
-		ssize_t n = recvmsg(socket->fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT);
-
-		if (n < 0)
-			return;
-		handle_error(socket, &message, payload, (size_t)n);
-	}
-}
-
-static int receive_batch(struct socket *socket)
-{
-	struct uplink_udp *udp = socket->udp;
-	struct mmsghdr messages[BATCH] = {};
-	struct sockaddr_storage names[BATCH];
-	struct iovec iovs[BATCH];
-	int n;
-
-	if (!udp->buffers)
-		udp->buffers = malloc((size_t)BATCH * BUFFER_SIZE);
-	if (!udp->buffers)
-		return 0;
-	for (size_t i = 0; i < BATCH; i++) {
-		iovs[i].iov_base = udp->buffers + i * BUFFER_SIZE + UPLINK_FRAME_UDP_HEADERS;
-		iovs[i].iov_len = BUFFER_SIZE - UPLINK_FRAME_UDP_HEADERS;
-		messages[i].msg_hdr = (struct msghdr){
-			.msg_name = &names[i],
-			.msg_namelen = sizeof(names[i]),
-			.msg_iov = &iovs[i],
-			.msg_iovlen = 1,
-		};
-	}
-	n = recvmmsg(socket->fd, messages, BATCH, MSG_DONTWAIT, NULL);
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		receive_errors(socket);
-		return BATCH;
-	}
-	for (int i = 0; i < n; i++)
-		deliver(socket, &messages[i].msg_hdr, iovs[i].iov_base, messages[i].msg_len);
-	return n;
+	called = uplink_target_name(socket->udp->target, family, destination, socket->asked_dns);
+	if (uplink_unmap4(&called.ip, &four) == (family == AF_INET) &&
+		uplink_batch_icmp(family == AF_INET6, error, &type, &code))
+		tell_error(socket, &called, payload, length, type, code);
 }
 
 static void receive(struct socket *socket)
 {
-	for (int i = 0; i < TURN_BATCHES; i++)
-		if (receive_batch(socket) < BATCH)
-			return;
-	uplink_loop_defer(socket->udp->loop, &socket->work);
+	int r = uplink_batch_receive(&socket->udp->batch, socket->fd, deliver, socket);
+
+	if (r < 0)
+		uplink_batch_errors(socket->fd, on_error, socket);
+	if (r != 0)
+		uplink_loop_defer(socket->udp->loop, &socket->work);
 }
 
 static void on_ready(struct uplink_watch *watch, uint32_t events)
@@ -373,7 +244,7 @@ static void on_ready(struct uplink_watch *watch, uint32_t events)
 	struct socket *socket = container_of(watch, struct socket, watch);
 
 	if (events & EPOLLERR)
-		receive_errors(socket);
+		uplink_batch_errors(socket->fd, on_error, socket);
 	receive(socket);
 }
 
@@ -410,7 +281,7 @@ static struct socket *socket_new(struct uplink_udp *udp, struct uplink_scope *sc
 	int fd;
 
 	if (udp->n >= UPLINK_UDP_MAX)
-		close_socket(udp->oldest);
+		close_socket(of_age(udp->ages.oldest));
 	fd = open_fd(family);
 	socket = fd < 0 ? NULL : calloc(1, sizeof(*socket));
 	if (!socket) {
@@ -433,7 +304,7 @@ static struct socket *socket_new(struct uplink_udp *udp, struct uplink_scope *sc
 	place = bucket(udp, source, family);
 	socket->next = *place;
 	*place = socket;
-	link_age(socket);
+	age_add(&udp->ages, &socket->age);
 	udp->n++;
 	start_timer(udp);
 	return socket;
@@ -444,7 +315,7 @@ static struct socket *socket_of(struct uplink_udp *udp, struct uplink_scope *sco
 {
 	struct socket *socket = *bucket(udp, source, family);
 
-	while (socket && !(socket->family == family && same(&socket->source, source)))
+	while (socket && !(socket->family == family && uplink_address_equal(&socket->source, source)))
 		socket = socket->next;
 	/* The address is another child's by now. */
 	if (socket && socket->scope != scope) {
@@ -489,7 +360,7 @@ static int send_one(struct uplink_udp *udp, const uint8_t *data, size_t length)
 	int r = send_gathered(udp, data, length, false);
 
 	if (r < 0 && r != -EAGAIN) {
-		receive_errors(udp->to_send);
+		uplink_batch_errors(udp->to_send->fd, on_error, udp->to_send);
 		r = send_gathered(udp, data, length, false);
 	}
 	return r;
@@ -506,7 +377,7 @@ static void send_each(struct uplink_udp *udp)
 
 		size = udp->length - at < udp->size ? udp->length - at : udp->size;
 		r = send_one(udp, udp->gathered + at, size);
-		if (r < 0 && error_to_icmp(six, -r, &type, &code))
+		if (r < 0 && uplink_batch_icmp(six, -r, &type, &code))
 			tell_error(udp->to_send, &udp->called, udp->gathered + at, size, type,
 				code);
 		if (size == 0)
@@ -538,7 +409,7 @@ static bool fits(const struct uplink_udp *udp, const struct socket *socket,
 {
 	return udp->to_send == socket && udp->count > 0 && udp->count < GATHER_MAX &&
 	       length > 0 && length <= udp->size && udp->length == udp->count * udp->size &&
-	       udp->length + length <= sizeof(udp->gathered) && same(&udp->place, place);
+	       udp->length + length <= sizeof(udp->gathered) && uplink_address_equal(&udp->place, place);
 }
 
 static void gather(struct uplink_udp *udp, struct socket *socket,
@@ -628,15 +499,15 @@ void uplink_udp_free(struct uplink_udp *udp)
 {
 	if (!udp)
 		return;
-	while (udp->newest) {
-		struct socket *socket = udp->newest;
+	while (udp->ages.newest) {
+		struct socket *socket = of_age(udp->ages.newest);
 
-		udp->newest = socket->older;
+		age_remove(&udp->ages, &socket->age);
 		uplink_scope_unref(udp->scopes, socket->scope);
 		close(socket->fd);
 		free(socket);
 	}
 	sd_event_source_disable_unref(udp->timer);
-	free(udp->buffers);
+	uplink_batch_trim(&udp->batch);
 	free(udp);
 }

@@ -159,11 +159,11 @@ static void silent_ones_are_forgotten(void **state)
 
 	note(tracker, make(IPPROTO_UDP, 0, "10.0.2.100", 1, "1.2.3.4", 53), 1);
 	note(tracker, SYN(4000), 1);
-	tracker->oldest->used_ms -= SILENT_MS + 1000;
-	tracker->newest->used_ms -= SILENT_MS + 1000;
+	of_age(tracker->ages.oldest)->used_ms -= SILENT_MS + 1000;
+	of_age(tracker->ages.newest)->used_ms -= SILENT_MS + 1000;
 	assert_int_equal(report(tracker).n, 1);
-	assert_int_equal(tracker->newest->protocol, IPPROTO_TCP);
-	tracker->newest->used_ms -= SILENT_TCP_MS;
+	assert_int_equal(of_age(tracker->ages.newest)->protocol, IPPROTO_TCP);
+	of_age(tracker->ages.newest)->used_ms -= SILENT_TCP_MS;
 	assert_int_equal(report(tracker).n, 0);
 	assert_int_equal(tracker->n, 0);
 }
@@ -180,12 +180,12 @@ static void there_is_a_limit_and_the_oldest_go(void **state)
 	assert_true(note(tracker, SYN(60000), 1));
 	assert_int_equal(tracker->n, UPLINK_TRACKS_MAX);
 	assert_int_equal(report(tracker).n, UPLINK_TRACKS_MAX);
-	assert_int_equal(tracker->newest->source.port, htons(60000));
-	assert_int_equal(tracker->newest->older->source.port, htons(1));
-	assert_int_equal(tracker->oldest->source.port, htons(3));
-	for (track = tracker->newest; track->older; track = track->older)
-		assert_ptr_equal(track->older->newer, track);
-	assert_ptr_equal(track, tracker->oldest);
+	assert_int_equal(of_age(tracker->ages.newest)->source.port, htons(60000));
+	assert_int_equal(of_age(tracker->ages.newest->older)->source.port, htons(1));
+	assert_int_equal(of_age(tracker->ages.oldest)->source.port, htons(3));
+	for (track = of_age(tracker->ages.newest); track->age.older; track = of_age(track->age.older))
+		assert_ptr_equal(of_age(track->age.older->newer), track);
+	assert_ptr_equal(track, of_age(tracker->ages.oldest));
 }
 
 int main(void)
