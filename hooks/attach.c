@@ -31,6 +31,7 @@
 #include "detach.h"
 #include "hosts.h"
 #include "inside.h"
+#include "pod-network.h"
 #include "shm.h"
 #include "text.h"
 
@@ -296,9 +297,30 @@ static int run(struct place *place, const struct request *request, int netns,
 	/* What podd refuses to watch would stay when the container ends. */
 	if (r == 0)
 		r = tell_podd(place, "Attach", attachment, err);
-	if (r < 0 || attachment->share == ATTACHMENT_SHARED)
+	if (r < 0)
 		return r;
+	if (attachment->share == ATTACHMENT_SHARED)
+		return 0;
 	return inside_add(&inside, ret_left, err);
+}
+
+/* Without podd the container runs all the same, and podd looks at it when it comes back; but not one
+ * with rules that nobody would enforce until then. */
+static int check_without_podd(const struct place *place, const struct attachment *attachment,
+	struct err *err)
+{
+	cleanup(pod_network_done) struct pod_network network = {};
+	struct egress_rule rules[EGRESS_RULES_MAX];
+	int r = pod_network_load(place->podfd, &network, err);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 || pod_network_rules(&network, attachment->child, rules) == 0)
+		return r;
+	return err_set(err, -EHOSTDOWN,
+		"container %s has egress rules, and the supervisor of pod '%s', which makes them hold, is "
+		"not there: start the pod again (podctl start %s)",
+		attachment->child, place->spec.path, place->spec.path);
 }
 
 /* Once all is added, only the record is missing. */
@@ -312,6 +334,8 @@ static int finish(struct place *place, struct attachment *attachment, struct err
 		r = hosts_update(place->podfd, err);
 	if (r == 0)
 		r = tell_podd(place, "Attach", attachment, err);
+	if (r == TELL_PODD_AWAY)
+		r = check_without_podd(place, attachment, err);
 	if (r == 0)
 		drop_error(place);
 	return r;

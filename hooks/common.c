@@ -80,14 +80,16 @@ int tell_podd(const struct place *place, const char *method, const struct attach
 
 	r = varlink_connect(place->podfd, "control.sock", PODD_TIMEOUT_MS, &client, NULL);
 	if (r < 0)
-		return 0;
+		return TELL_PODD_AWAY;
 	parameters = json_new_object();
 	json_set_string(parameters, "child", attachment->child);
 	json_set_string(parameters, "generation", attachment->generation);
 	snprintf(name, sizeof(name), VARLINK_INTERFACE ".%s", method);
 	r = varlink_client_call(client, name, parameters, NULL, NULL, &why);
-	if (r == 0 || is_away(r))
+	if (r == 0)
 		return 0;
+	if (is_away(r))
+		return TELL_PODD_AWAY;
 	if (text_equal(varlink_client_error(client), VARLINK_INTERFACE ".Stopping"))
 		return err_set(err, -ESHUTDOWN, "pod '%s' is stopping", place->spec.path);
 	return err_set(err, -EREMOTEIO, "the supervisor of pod '%s' refused: %s", place->spec.path,
