@@ -269,6 +269,8 @@ void uplink_flow_cut(struct uplink_flow *flow)
 		return;
 	flow->gone = true;
 	unhash(flow);
+	if (flow->abandon)
+		flow->abandon(flow);
 	/* The watch is of one of the two; the other's removal finds nothing. */
 	if (flow->inner >= 0) {
 		uplink_loop_remove(flow->flows->loop, flow->inner, &flow->watch);
