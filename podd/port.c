@@ -148,6 +148,13 @@ static bool take_passed(int family, const struct publish *publish, uint16_t port
 
 /* ---- */
 
+/* That of the address; without one both are meant. */
+static bool is_of_family(const struct publish *publish, int family)
+{
+	return !*publish->host_ip ||
+	       (strchr(publish->host_ip, ':') ? AF_INET6 : AF_INET) == family;
+}
+
 /* A dual-stack socket, as systemd makes it, serves both families. */
 static unsigned take_all_passed(const struct publish *publish, uint16_t port,
 	int fds[PORT_FDS_MAX])
@@ -156,7 +163,8 @@ static unsigned take_all_passed(const struct publish *publish, uint16_t port,
 	unsigned n = 0;
 
 	for (size_t i = 0; port > 0 && i < 2; i++)
-		n += take_passed(families[i], publish, port, &fds[n]);
+		if (is_of_family(publish, families[i]))
+			n += take_passed(families[i], publish, port, &fds[n]);
 	return n;
 }
 
@@ -191,8 +199,8 @@ int port_open(const struct publish *publish, unsigned offset, int ret_fds[PORT_F
 
 	for (int i = 0; n == 0 && r == -EADDRINUSE && i < FREE_PORT_TRIES; i++) {
 		if (*publish->host_ip) {
-			r = open_one(strchr(publish->host_ip, ':') ? AF_INET6 : AF_INET, publish, port,
-				&fds[0]);
+			r = open_one(is_of_family(publish, AF_INET) ? AF_INET : AF_INET6, publish,
+				port, &fds[0]);
 			n = r == 0;
 		} else {
 			r = open_both(publish, port, fds, &n);

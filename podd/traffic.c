@@ -18,8 +18,13 @@
 #include "pod.h"
 #include "uplink.h"
 
-/* More than all flows that an uplink can have. */
-#define REPORT_MAX (16 * 1024 * 1024)
+/* More than all scopes and connections that an uplink can have; each becomes an object, and is looked
+ * for among the others. */
+#define COUNTERS_MAX 8192
+#define FLOWS_MAX 32768
+#define REPORT_MAX                                                                                 \
+	(sizeof(struct uplink_report) + COUNTERS_MAX * sizeof(struct uplink_counters) +            \
+		FLOWS_MAX * sizeof(struct uplink_flow_info))
 
 int traffic_make_file(int *ret_fd)
 {
@@ -161,8 +166,8 @@ int traffic_read(const struct pod *pod, int file, struct json **ret_stats,
 	if (r < 0)
 		return err_set(err, r, "reading podd-uplink's report: %s", strerror(-r));
 	report = (const struct uplink_report *)data;
-	if (length < sizeof(*report) || report->n_counters > REPORT_MAX / sizeof(*counters) ||
-		report->n_flows > REPORT_MAX / sizeof(*flows) ||
+	if (length < sizeof(*report) || report->n_counters > COUNTERS_MAX ||
+		report->n_flows > FLOWS_MAX ||
 		length != sizeof(*report) + report->n_counters * sizeof(*counters) +
 				  report->n_flows * sizeof(*flows))
 		return err_set(err, -EBADMSG, "podd-uplink's report makes no sense");

@@ -335,6 +335,14 @@ bool uplink_datagrams_answer(struct uplink_datagrams *datagrams,
 
 /* ---- ports ---- */
 
+/* It is freed with the next turn; its fd is not closed. */
+static void socket_let_go(struct uplink_datagrams *datagrams, struct socket *socket)
+{
+	uplink_loop_remove(datagrams->loop, socket->fd, &socket->watch);
+	socket->removed = true;
+	uplink_loop_defer(datagrams->loop, &socket->work);
+}
+
 static void socket_remove(struct uplink_datagrams *datagrams, struct socket *socket)
 {
 	for (struct client *client = of_age(datagrams->ages.newest), *older; client; client = older) {
@@ -342,10 +350,8 @@ static void socket_remove(struct uplink_datagrams *datagrams, struct socket *soc
 		if (client->socket == socket)
 			forget(client);
 	}
-	uplink_loop_remove(datagrams->loop, socket->fd, &socket->watch);
+	socket_let_go(datagrams, socket);
 	close(take_fd(&socket->fd));
-	socket->removed = true;
-	uplink_loop_defer(datagrams->loop, &socket->work);
 }
 
 void uplink_datagrams_remove(struct uplink_datagrams *datagrams, uint32_t id)
@@ -403,13 +409,21 @@ static int add_socket(struct uplink_datagrams *datagrams, const struct uplink_po
 int uplink_datagrams_add(struct uplink_datagrams *datagrams, const struct uplink_port *port,
 	const int *fds, struct err *err)
 {
-	for (int i = 0; i < port->n_fds; i++) {
-		int r = add_socket(datagrams, port, fds[i]);
+	int r = 0, n = 0;
 
-		if (r < 0)
-			return err_set(err, r, "watching a published port: %s", strerror(-r));
+	while (r == 0 && n < port->n_fds) {
+		r = add_socket(datagrams, port, fds[n]);
+		n += r == 0;
 	}
-	return 0;
+	if (r == 0)
+		return 0;
+	while (n-- > 0) {
+		struct socket *newest = datagrams->sockets;
+
+		datagrams->sockets = newest->next;
+		socket_let_go(datagrams, newest);
+	}
+	return err_set(err, r, "watching a published port: %s", strerror(-r));
 }
 
 void uplink_datagrams_set_mac(struct uplink_datagrams *datagrams, const uint8_t mac[6])

@@ -275,6 +275,8 @@ void uplink_flow_cut(struct uplink_flow *flow)
 		return;
 	flow->gone = true;
 	unhash(flow);
+	if (flow->abandon)
+		flow->abandon(flow);
 	splice_forget(&flow->pair.ends[SPLICE_POD]);
 	splice_forget(&flow->pair.ends[SPLICE_HOST]);
 	if (flow->inner >= 0)

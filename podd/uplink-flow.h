@@ -31,6 +31,7 @@ struct uplink_flow {
 	int inner;                 /* in, CONNECTING: to the server */
 	void *owner;               /* whose handlers it has before OPEN */
 	uint32_t packet;           /* out, CONNECTING: the SYN that is held */
+	void (*abandon)(struct uplink_flow *flow); /* ... called when it is cut meanwhile */
 	uint32_t port;             /* in: the published port's id */
 	struct uplink_address source;
 	struct uplink_address destination;

@@ -94,12 +94,26 @@ static enum queue_verdict verdict_of(int error)
 	}
 }
 
+/* The SYN has its answer, and does not wait any more. */
+static int decide(struct uplink_out *out, struct uplink_flow *flow, enum queue_verdict verdict)
+{
+	flow->abandon = NULL;
+	return uplink_queue_decide(out->queue, flow->packet, verdict);
+}
+
+/* One that no verdict is given to would stay in the kernel's queue for ever. If it is sent again,
+ * that one is answered. */
+static void on_abandoned(struct uplink_flow *flow)
+{
+	(void)decide(flow->owner, flow, QUEUE_DROP);
+}
+
 static void fail(struct uplink_out *out, struct uplink_flow *flow, int error)
 {
 	enum queue_verdict verdict = verdict_of(error);
 
 	flow->scope->counters.failed++;
-	(void)uplink_queue_decide(out->queue, flow->packet, verdict);
+	(void)decide(out, flow, verdict);
 	uplink_flow_cut(flow);
 }
 
@@ -107,7 +121,7 @@ static void release(struct uplink_out *out, struct uplink_flow *flow)
 {
 	flow->state = FLOW_RELEASED;
 	flow->deadline_ms = uplink_loop_now_ms() + RELEASED_MS;
-	if (uplink_queue_decide(out->queue, flow->packet, QUEUE_TAKE) < 0)
+	if (decide(out, flow, QUEUE_TAKE) < 0)
 		uplink_flow_cut(flow);
 }
 
@@ -195,6 +209,7 @@ static void on_syn(void *opaque, uint32_t id, const struct uplink_packet *packet
 	}
 	flow->owner = out;
 	flow->packet = id;
+	flow->abandon = on_abandoned;
 	uplink_flow_hash(flow);
 	start(out, flow, &target);
 }

@@ -252,6 +252,33 @@ static void cut_in_each_state_before_open(void **state)
 	flowing_done(&flowing);
 }
 
+static unsigned abandoned;
+
+static void on_abandoned(struct uplink_flow *flow)
+{
+	assert_int_equal(flow->packet, 4711);
+	abandoned++;
+}
+
+/* A SYN that is held must not be forgotten. */
+static void whoever_holds_a_packet_for_it_is_told(void **state)
+{
+	struct flowing flowing;
+	struct uplink_flow *flow;
+
+	flowing_init(&flowing);
+	abandoned = 0;
+	flow = add_hashed(&flowing, 1000, "1.2.3.4", 80);
+	flow->packet = 4711;
+	flow->abandon = on_abandoned;
+	uplink_flow_cut(flow);
+	uplink_flow_cut(flow);
+	assert_int_equal(abandoned, 1);
+	turn_while_busy(&flowing.looped);
+	assert_int_equal(abandoned, 1);
+	flowing_done(&flowing);
+}
+
 /* Return: an open flow; the ends of the program and of the outside are returned. */
 static struct uplink_flow *open_flow(struct flowing *flowing, struct uplink_scope *scope, int ret[2])
 {
@@ -517,6 +544,7 @@ int main(void)
 		cmocka_unit_test(a_childs_quota_is_its_own),
 		cmocka_unit_test(all_together_have_a_quota),
 		cmocka_unit_test(cut_in_each_state_before_open),
+		cmocka_unit_test(whoever_holds_a_packet_for_it_is_told),
 		cmocka_unit_test(an_open_flow_moves_data_and_is_counted),
 		cmocka_unit_test(an_open_flow_is_cut_on_both_sides),
 		cmocka_unit_test(an_event_may_name_what_was_cut_in_its_turn),
