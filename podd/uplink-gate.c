@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "uplink-capture.h"
+#include "uplink-defrag.h"
 #include "uplink-frame.h"
 #include "uplink-reject.h"
 
@@ -24,6 +25,7 @@ struct uplink_gate {
 	struct uplink_scopes *scopes;
 	struct uplink_tracker *tracker;
 	struct uplink_capture *capture; /* NULL: nobody wants one */
+	struct uplink_defrag defrag;
 	bool host_loopback;
 	gate_taker answers;
 	gate_taker outside;
@@ -56,6 +58,7 @@ void uplink_gate_free(struct uplink_gate *gate)
 		return;
 	uplink_tracker_free(gate->tracker);
 	uplink_capture_free(gate->capture);
+	uplink_defrag_done(&gate->defrag);
 	free(gate);
 }
 
@@ -104,14 +107,14 @@ static bool is_of_link(const struct uplink_packet *packet)
 	       packet->icmp_type <= 137;
 }
 
-bool uplink_gate_pass(struct uplink_gate *gate, const uint8_t *frame, size_t length)
+/* Return: true, if it is for libslirp. */
+static bool judge(struct uplink_gate *gate, const uint8_t *frame, size_t length)
 {
 	struct uplink_packet packet;
 	struct uplink_scope *scope;
 	bool taken;
 	int r;
 
-	capture(gate, frame, length, true);
 	r = uplink_frame_parse(frame, length, &packet);
 	/* ARP, and what libslirp drops itself. */
 	if (r == -ENOMSG || (r == 0 && is_of_link(&packet)))
@@ -141,6 +144,27 @@ bool uplink_gate_pass(struct uplink_gate *gate, const uint8_t *frame, size_t len
 			taken ? UPLINK_PATH_UDP : UPLINK_PATH_LIBSLIRP))
 		scope->counters.fallbacks++;
 	return !taken;
+}
+
+/* Return: true for a frame that is no fragment of a datagram, which is consumed otherwise. */
+static bool is_whole(struct uplink_gate *gate, const uint8_t *frame, size_t length)
+{
+	struct uplink_packet packet;
+	const uint8_t *whole;
+
+	if (uplink_frame_parse(frame, length, &packet) < 0 || packet.protocol != IPPROTO_UDP ||
+		!(packet.fragment || packet.more_fragments))
+		return true;
+	whole = uplink_defrag_add(&gate->defrag, frame, &packet, &length);
+	if (whole && judge(gate, whole, length))
+		gate->writer(gate->writer_opaque, whole, length, true);
+	return false;
+}
+
+bool uplink_gate_pass(struct uplink_gate *gate, const uint8_t *frame, size_t length)
+{
+	capture(gate, frame, length, true);
+	return is_whole(gate, frame, length) && judge(gate, frame, length);
 }
 
 void uplink_gate_pause(struct uplink_gate *gate)

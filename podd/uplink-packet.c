@@ -156,14 +156,19 @@ static int parse4(const uint8_t *data, size_t length, struct uplink_packet *pack
 
 	if (length < IPV4_SIZE || header < IPV4_SIZE || header > length)
 		return -EBADMSG;
+	/* What follows it in the frame is none of it. A copy that was cut is shorter. */
+	if (get16(data + 2) >= header && get16(data + 2) < length)
+		length = get16(data + 2);
 	memcpy(&source, data + 12, sizeof(source));
 	memcpy(&destination, data + 16, sizeof(destination));
 	packet->family = AF_INET;
 	packet->source.ip = uplink_map4(source);
 	packet->destination.ip = uplink_map4(destination);
 	packet->protocol = data[9];
-	packet->fragment = (get16(data + 6) & 0x1fff) != 0;
-	packet->part = (get16(data + 6) & 0x3fff) == 0x2000;
+	packet->fragment_id = get16(data + 4);
+	packet->fragment_offset = (uint16_t)((get16(data + 6) & 0x1fff) * 8u);
+	packet->fragment = packet->fragment_offset != 0;
+	packet->more_fragments = (get16(data + 6) & 0x2000) != 0;
 	return parse_transport(data + header, length - header, packet);
 }
 
@@ -192,8 +197,10 @@ static int parse6(const uint8_t *data, size_t length, struct uplink_packet *pack
 	memcpy(&packet->source.ip, data + 8, sizeof(struct in6_addr));
 	memcpy(&packet->destination.ip, data + 24, sizeof(struct in6_addr));
 	packet->protocol = data[6];
-	data += IPV6_SIZE;
 	length -= IPV6_SIZE;
+	if (get16(data + 4) > 0 && get16(data + 4) < length)
+		length = get16(data + 4);
+	data += IPV6_SIZE;
 	for (int i = 0; i < EXTENSIONS_MAX; i++) {
 		int size = extension_size(packet->protocol, data, length);
 
@@ -201,10 +208,12 @@ static int parse6(const uint8_t *data, size_t length, struct uplink_packet *pack
 			return size;
 		if (size == 0)
 			return parse_transport(data, length, packet);
-		if (packet->protocol == IPPROTO_FRAGMENT && (get16(data + 2) & 0xfff8) != 0)
-			packet->fragment = true;
-		if (packet->protocol == IPPROTO_FRAGMENT)
-			packet->part = !packet->fragment && (data[3] & 1);
+		if (packet->protocol == IPPROTO_FRAGMENT) {
+			packet->fragment_offset = get16(data + 2) & 0xfff8;
+			packet->fragment = packet->fragment_offset != 0;
+			packet->more_fragments = data[3] & 1;
+			memcpy(&packet->fragment_id, data + 4, sizeof(packet->fragment_id));
+		}
 		packet->protocol = data[0];
 		data += size;
 		length -= (size_t)size;

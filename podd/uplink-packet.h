@@ -30,7 +30,9 @@ struct uplink_packet {
 	uint8_t icmp_type;
 	uint8_t icmp_code;
 	bool fragment; /* not the first: no ports */
-	bool part;     /* the first of several */
+	bool more_fragments;
+	uint16_t fragment_offset; /* bytes */
+	uint32_t fragment_id;     /* of one that is in fragments */
 };
 
 /* Return: 0, or -EBADMSG when it is not a whole IPv4 or IPv6 header and the first bytes of what

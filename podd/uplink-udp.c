@@ -438,7 +438,7 @@ static bool is_for_libslirp(const struct uplink_udp *udp, const struct uplink_pa
 	bool to_gateway = !memcmp(&packet->destination.ip, &gateway4, sizeof(gateway4)) ||
 			  !memcmp(&packet->destination.ip, &config->gateway6, sizeof(gateway4));
 
-	return packet->fragment || packet->part || length < UDP_HEADER_SIZE ||
+	return packet->fragment || packet->more_fragments || length < UDP_HEADER_SIZE ||
 	       length > packet->transport_length || length - UDP_HEADER_SIZE > GATHER_BYTES ||
 	       uplink_is_group(&packet->destination.ip) || packet->source.port == 0 || port == 0 ||
 	       uplink_is_link_local(&packet->destination.ip) ||
