@@ -187,23 +187,22 @@ void uplink_flow_hash(struct uplink_flow *flow)
 	for (int i = 0; i < 2; i++) {
 		flow->hash_next[i] = *places[i];
 		*places[i] = flow;
+		flow->hashed[i] = true;
 	}
-	flow->hashed = true;
 }
 
-static void unhash(struct uplink_flow *flow)
+/* @table: 0: the exact one, 1: the other. */
+static void unhash(struct uplink_flow *flow, int table)
 {
 	struct uplink_flow **links[2];
 
-	if (!flow->hashed)
+	if (!flow->hashed[table])
 		return;
 	find_places(flow->flows, &flow->source, &flow->destination, &links[0], &links[1]);
-	for (int i = 0; i < 2; i++) {
-		while (*links[i] != flow)
-			links[i] = &(*links[i])->hash_next[i];
-		*links[i] = flow->hash_next[i];
-	}
-	flow->hashed = false;
+	while (*links[table] != flow)
+		links[table] = &(*links[table])->hash_next[table];
+	*links[table] = flow->hash_next[table];
+	flow->hashed[table] = false;
 }
 
 struct uplink_flow *uplink_flow_new(struct uplink_flows *flows, struct uplink_scope *scope,
@@ -241,6 +240,8 @@ static void flow_free(struct uplink_flow *flow)
 {
 	struct uplink_flows *flows = flow->flows;
 
+	unhash(flow, 0);
+	unhash(flow, 1);
 	flow->scope->counters.bytes_out += flow->pair.ends[SPLICE_POD].bytes;
 	flow->scope->counters.bytes_in += flow->pair.ends[SPLICE_HOST].bytes;
 	flow->scope->counters.flows--;
@@ -274,7 +275,8 @@ void uplink_flow_cut(struct uplink_flow *flow)
 	if (flow->gone)
 		return;
 	flow->gone = true;
-	unhash(flow);
+	unhash(flow, 0);
+	unhash(flow, 1);
 	if (flow->abandon)
 		flow->abandon(flow);
 	splice_forget(&flow->pair.ends[SPLICE_POD]);
@@ -297,7 +299,8 @@ static int watch(struct uplink_flow *flow, void (*ready)(struct uplink_watch *, 
 
 void uplink_flow_open(struct uplink_flow *flow, int inner)
 {
-	unhash(flow);
+	/* Who is waited for is looked up there: it must not get long. */
+	unhash(flow, 1);
 	if (uplink_splice_join(flow->flows->splice, &flow->pair, inner, flow->fd, on_done) < 0) {
 		splice_reset(inner);
 		uplink_flow_cut(flow);

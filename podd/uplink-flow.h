@@ -31,13 +31,14 @@ struct uplink_flow {
 	int inner;                 /* in, CONNECTING: to the server */
 	void *owner;               /* whose handlers it has before OPEN */
 	uint32_t packet;           /* out, CONNECTING: the SYN that is held */
+	uint32_t sequence;         /* out: its number, in network byte order */
 	void (*abandon)(struct uplink_flow *flow); /* ... called when it is cut meanwhile */
 	uint32_t port;             /* in: the published port's id */
 	struct uplink_address source;
 	struct uplink_address destination;
 	enum flow_state state;
 	bool inbound;
-	bool hashed;
+	bool hashed[2];
 	bool kept_alive; /* see uplink_flows_new() */
 	bool was_reset; /* out: the outside has accepted, and reset since */
 	bool gone; /* cut before it was open: to be freed */
@@ -61,8 +62,9 @@ struct uplink_flow *uplink_flow_new(struct uplink_flows *flows, struct uplink_sc
 	bool inbound, const struct uplink_address *source, const struct uplink_address *destination);
 /* Ends it in whatever state it is: sockets are reset. It is freed with the loop's next turn. */
 void uplink_flow_cut(struct uplink_flow *flow);
-/* Makes it findable by source and destination, until it is open. */
+/* Makes it findable by source and destination, as long as it lives. */
 void uplink_flow_hash(struct uplink_flow *flow);
+/* The youngest of them. */
 struct uplink_flow *uplink_flow_find(const struct uplink_flows *flows,
 	const struct uplink_address *source, const struct uplink_address *destination);
 /* One in that state from the same host to the same destination, whatever its port. */

@@ -171,10 +171,38 @@ static bool is_first_syn(const struct uplink_packet *packet)
 	       packet->destination.port != 0 && !uplink_is_group(&packet->destination.ip);
 }
 
-/* A connection of the same addresses is under way already. */
-static enum queue_verdict verdict_for_repeated(const struct uplink_flow *flow)
+static uint32_t sequence_of(const struct uplink_packet *packet)
 {
-	return flow->state == FLOW_RELEASED ? QUEUE_TAKE : QUEUE_DROP;
+	uint32_t sequence;
+
+	memcpy(&sequence, packet->transport + 4, sizeof(sequence));
+	return sequence;
+}
+
+/* A connection of the same addresses is there already. Return: false when this is another one: the
+ * program has given the first one up, and its port is used again. */
+static bool is_repeated(struct uplink_out *out, struct uplink_flow *flow, uint32_t id,
+	uint32_t sequence)
+{
+	bool same = flow->sequence == sequence;
+
+	switch (flow->state) {
+	case FLOW_RELEASED:
+		(void)uplink_queue_decide(out->queue, id, QUEUE_TAKE);
+		return true;
+	case FLOW_CONNECTING:
+		/* The outside is asked once; who waits for the answer is the latest. */
+		(void)uplink_queue_decide(out->queue, same ? id : flow->packet, QUEUE_DROP);
+		if (!same) {
+			flow->packet = id;
+			flow->sequence = sequence;
+		}
+		return true;
+	default:
+		if (same)
+			(void)uplink_queue_decide(out->queue, id, QUEUE_DROP);
+		return same;
+	}
 }
 
 static void on_syn(void *opaque, uint32_t id, const struct uplink_packet *packet)
@@ -189,10 +217,8 @@ static void on_syn(void *opaque, uint32_t id, const struct uplink_packet *packet
 		return;
 	}
 	flow = uplink_flow_find(out->flows, &packet->source, &packet->destination);
-	if (flow) {
-		(void)uplink_queue_decide(out->queue, id, verdict_for_repeated(flow));
+	if (flow && is_repeated(out, flow, id, sequence_of(packet)))
 		return;
-	}
 	scope = uplink_scopes_of(out->scopes, &packet->source.ip);
 	if (!uplink_scopes_allow(out->scopes, scope, packet, false)) {
 		(void)uplink_queue_decide(out->queue, id, QUEUE_PROHIBITED);
@@ -209,6 +235,7 @@ static void on_syn(void *opaque, uint32_t id, const struct uplink_packet *packet
 	}
 	flow->owner = out;
 	flow->packet = id;
+	flow->sequence = sequence_of(packet);
 	flow->abandon = on_abandoned;
 	uplink_flow_hash(flow);
 	start(out, flow, &target);

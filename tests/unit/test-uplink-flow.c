@@ -312,7 +312,10 @@ static void an_open_flow_moves_data_and_is_counted(void **state)
 	flowing_init(&flowing);
 	counters = &uplink_scopes_first(flowing.scopes)->counters;
 	flow = open_flow(&flowing, NULL, ends);
-	assert_null(find(&flowing, 1000, "1.2.3.4", 80));
+	/* By both its addresses it is still found, but it waits for nobody any more. */
+	assert_ptr_equal(find(&flowing, 1000, "1.2.3.4", 80), flow);
+	assert_null(uplink_flow_find_like(flowing.flows, FLOW_OPEN, &flow->source,
+		&flow->destination));
 	assert_int_equal(write(ends[SPLICE_POD], "hello", 5), 5);
 	assert_int_equal(write(ends[SPLICE_HOST], "hi", 2), 2);
 	turn_until(&flowing.looped, is_readable(ends[SPLICE_HOST]));
