@@ -124,6 +124,14 @@ rules_are() { equal "$(rules "$@")" "$(cat)"; }
 	equal "$(rules net0 | wc -l)" 128
 }
 
+@test "a container that shares the pod's network has no rules of its own" {
+	box run shared -d sleep 1000
+	check 125 'shares the pod.s network' podctl egress add net0/shared deny
+	podctl egress add net0 deny
+	check 1 EHOSTUNREACH podctl exec net0/shared netsay who "$HOST4" "$PORT"
+	podctl rm -f -t 0 net0/shared
+}
+
 # ---- what they do ----
 
 @test "what is denied fails at once, with the fast path and with libslirp" {
