@@ -237,6 +237,16 @@ rules_are() { equal "$(rules "$@")" "$(cat)"; }
 	done
 }
 
+# Its first packet is held back in the pod, until there is an answer for it.
+@test "a connection that is being made is answered by a rule that forbids it" {
+	need_fast_path
+	start_talk client in_pod connect 192.0.2.200 7300
+	until podctl flows net0 | grep -q connecting; do :; done
+	podctl egress add net0 deny to 192.0.2.200
+	hear client EHOSTUNREACH
+	stop_talk client || true
+}
+
 @test "a client of a published port is answered" {
 	podctl egress add net0 deny
 	server_box server --network podd -p 7400:7000 -p 7400:7000/udp
