@@ -55,6 +55,15 @@ server_box() {
 	await_log "net0/$name" ready
 }
 
+# rescue, that waits until these containers of net0 are known to have ended. Return: the same.
+rescue_boxes() { # name...
+	local name
+	rescue || return 1
+	for name in "$@"; do
+		await_state "net0/$name" phase exited
+	done
+}
+
 # ---- the client, in the place that a test names by a command before it ----
 
 on_host() { "$@"; }

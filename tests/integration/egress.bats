@@ -40,7 +40,7 @@ setup() {
 }
 
 teardown() {
-	rescue || pod_compare net0 "$BATS_TEST_TMPDIR/pod"
+	rescue_boxes client sibling || pod_compare net0 "$BATS_TEST_TMPDIR/pod"
 }
 
 # ---- what is seen of a rule ----

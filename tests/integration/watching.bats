@@ -41,7 +41,7 @@ teardown() {
 	for program in $IPTABLES $NFT; do
 		[ -e "$program" ] || { podctl rm -f lacking && admin show "$program"; }
 	done
-	rescue || pod_compare net0 "$BATS_TEST_TMPDIR/pod"
+	rescue_boxes client || pod_compare net0 "$BATS_TEST_TMPDIR/pod"
 	podctl rm -f lacking handed >/dev/null 2>&1 || true
 }
 
