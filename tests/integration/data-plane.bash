@@ -5,6 +5,7 @@
 # client in each place, and the comparison of what they saw. Needs helpers.bash.
 
 NETSAY=$PODD_BUILD/tests/netsay/netsay
+WIRE=$BATS_TEST_DIRNAME/wire
 PORT=7000
 
 # ---- what this build and this machine can do ----
@@ -37,6 +38,15 @@ start_server() {
 
 stop_server() { end_process TERM "$(<"$BATS_FILE_TMPDIR/server")"; }
 
+# A name server on the host, which knows which.test: dns ADDRESS ANSWER
+dns() {
+	dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --listen-address="$1" --bind-interfaces \
+		--host-record="which.test,$2" --local=/test/ --pid-file="$BATS_FILE_TMPDIR/dns.pid" \
+		--user="$USER" --group="$USER" 3>&-
+}
+
+stop_dns() { end_process TERM "$(<"$BATS_FILE_TMPDIR/dns.pid")"; }
+
 # A server in a container of net0: server_box NAME [OPTIONS...]
 server_box() {
 	local name=$1
@@ -45,12 +55,22 @@ server_box() {
 	await_log "net0/$name" ready
 }
 
+# rescue, that waits until these containers of net0 are known to have ended. Return: the same.
+rescue_boxes() { # name...
+	local name
+	rescue || return 1
+	for name in "$@"; do
+		await_state "net0/$name" phase exited
+	done
+}
+
 # ---- the client, in the place that a test names by a command before it ----
 
 on_host() { "$@"; }
 in_pod() { inside net0 "$@"; }
 in_plain_pod() { inside plain "$@"; }
 in_box() { podctl exec net0/client netsay "${@:2}"; }
+in_box_too() { podctl exec -i net0/client netsay "${@:2}"; } # with its input
 
 # transcript PLACE ADDRESS SCENARIO...: prints what both sides saw.
 transcript() {
@@ -133,4 +153,40 @@ ask_keep() { # answer
 stop_keep() {
 	exec {keep_in}>&- {keep_out}<&-
 	wait "$keep_job"
+}
+
+# ---- both sides of one connection ----
+
+# start_talk NAME PLACE connect|accept ADDRESS PORT: then ask NAME LINE, and stop_talk NAME.
+start_talk() {
+	local name=$1 place=$2
+	local -n job=${name}_job in=${name}_in out=${name}_out
+	shift 2
+	mkfifo "$BATS_TEST_TMPDIR/$name-in" "$BATS_TEST_TMPDIR/$name-out"
+	"$place" "$WIRE" talk "$@" <"$BATS_TEST_TMPDIR/$name-in" >"$BATS_TEST_TMPDIR/$name-out" 3>&- &
+	job=$!
+	exec {in}>"$BATS_TEST_TMPDIR/$name-in" {out}<"$BATS_TEST_TMPDIR/$name-out"
+}
+
+hear() { # name answer
+	local line
+	local -n from=${1}_out
+	read -r -t 20 line <&"$from"
+	equal "$line" "$2"
+}
+
+ask() { # name line
+	local -n to=${1}_in
+	echo "$2" >&"$to"
+	hear "$1" "done"
+}
+
+stop_talk() { # name...
+	local name
+	for name in "$@"; do
+		local -n job=${name}_job in=${name}_in out=${name}_out
+		exec {in}>&- {out}<&-
+		wait "$job"
+		rm "$BATS_TEST_TMPDIR/$name"-*
+	done
 }

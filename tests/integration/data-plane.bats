@@ -6,12 +6,6 @@
 load helpers
 load data-plane
 
-dns() { # address answer
-	dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --listen-address="$1" --bind-interfaces \
-		--host-record="which.test,$2" --local=/test/ --pid-file="$BATS_FILE_TMPDIR/dns.pid" \
-		--user="$USER" --group="$USER" 3>&-
-}
-
 setup_file() {
 	common_setup_file
 	cp "$NETSAY" "$BATS_FILE_TMPDIR/rootfs/bin/netsay"
@@ -27,7 +21,7 @@ setup_file() {
 }
 
 teardown_file() {
-	end_process TERM "$(<"$BATS_FILE_TMPDIR/dns.pid")"
+	stop_dns
 	stop_server
 	podctl rm -f -t 0 net0/client
 	clean_pods

@@ -170,6 +170,15 @@ listener() { # port: what tells listeners apart
 	stop_keep
 }
 
+@test "a shared container that had no port is given one" {
+	box run late -d --tmpfs /tmp netsay serve :: 6100 /tmp
+	await_log net0/late ready
+	check 0 'net0/late .*listening' podctl port add net0/late 7400:6100
+	equal "$(who "$HOST4" 7400)" "$HOST4"
+	podctl rm -f -t 0 net0/late
+	is_free 7400
+}
+
 @test "a container's listeners outlive its restart" {
 	before=$(listener $BRIDGED_PORT)
 	[ -n "$before" ]
