@@ -142,7 +142,7 @@ static int prepare_network(const struct start *start, struct err *err)
 		if (r == 0)
 			r = container_spec_save(childfd, &spec, err);
 	}
-	if (r == 0 && spec.publish && spec.net == CONTAINER_NET_POD)
+	if (r == 0 && spec.net == CONTAINER_NET_POD)
 		r = publish(start, err);
 	container_spec_done(&spec);
 	return r;

@@ -177,25 +177,6 @@ static int catch_signals(struct capture *capture, struct err *err)
 	return capture->signals < 0 ? err_errno(err, "making a signalfd") : 0;
 }
 
-static int begin(const struct ctl *ctl, struct capture *capture, uint32_t snaplen, struct err *err)
-{
-	cleanup(supervisor_done) struct supervisor supervisor = SUPERVISOR_NONE;
-	struct json *parameters;
-	int r;
-
-	r = supervisor_open(ctl, capture->pod, &supervisor, err);
-	if (r < 0)
-		return r;
-	if (*supervisor.child)
-		return err_set(err, -EINVAL,
-			"a capture is of a whole pod: podctl capture %s, and let the reader filter",
-			supervisor.pod);
-	parameters = json_new_object();
-	if (snaplen)
-		json_set_int(parameters, "snaplen", snaplen);
-	return supervisor_call_for_fd(&supervisor, "Capture", parameters, &capture->pipe, err);
-}
-
 /* Only now, when there is something for it: what an earlier capture left is overwritten. */
 static int open_target(struct capture *capture, struct err *err)
 {
@@ -210,6 +191,29 @@ static int open_target(struct capture *capture, struct err *err)
 		return err_errno(err, "opening %s", capture->file);
 	output_init(&capture->output, fd);
 	return 0;
+}
+
+static int begin(const struct ctl *ctl, struct capture *capture, uint32_t snaplen, struct err *err)
+{
+	cleanup(supervisor_done) struct supervisor supervisor = SUPERVISOR_NONE;
+	struct json *parameters;
+	int r;
+
+	r = supervisor_open(ctl, capture->pod, &supervisor, err);
+	if (r < 0)
+		return r;
+	if (*supervisor.child)
+		return err_set(err, -EINVAL,
+			"a capture is of a whole pod: podctl capture %s, and let the reader filter",
+			supervisor.pod);
+	/* Before it begins: it would end one that is under way. */
+	r = open_target(capture, err);
+	if (r < 0)
+		return r;
+	parameters = json_new_object();
+	if (snaplen)
+		json_set_int(parameters, "snaplen", snaplen);
+	return supervisor_call_for_fd(&supervisor, "Capture", parameters, &capture->pipe, err);
 }
 
 static int run(const struct ctl *ctl, int argc, char **argv)
@@ -246,8 +250,6 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 			"a capture is not for a terminal: give -w FILE, or a pipe to what reads "
 			"it");
 	r = begin(ctl, capture, snaplen, &err);
-	if (r == 0)
-		r = open_target(capture, &err);
 	if (r == 0)
 		r = catch_signals(capture, &err);
 	if (r < 0)

@@ -406,7 +406,7 @@ int containers_look(struct containers *containers, const char *name, struct err 
 	return watch(containers, name, &state, err);
 }
 
-/* Those whose ports the uplink of an earlier podd has published. */
+/* Those that share the pod's network, as an earlier podd knew them. */
 static void publish(struct containers *containers, const char *name)
 {
 	cleanup(container_spec_done) struct container_spec spec = {};
@@ -417,7 +417,7 @@ static void publish(struct containers *containers, const char *name)
 	r = hierarchy_open_child(containers->pod->podfd, name, false, &childfd, NULL);
 	if (r == 0)
 		r = container_spec_load(childfd, &spec, NULL);
-	if (r < 0 || spec.net != CONTAINER_NET_POD || !spec.publish)
+	if (r < 0 || spec.net != CONTAINER_NET_POD)
 		return;
 	if (network_publish(containers->pod->network, name, spec.publish, &err) < 0)
 		fprintf(stderr, "podd: pod %s: container %s: %s\n", containers->pod->path, name,

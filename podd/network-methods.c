@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "container.h"
+#include "hierarchy.h"
 #include "network-internal.h"
 #include "text.h"
 
@@ -211,11 +213,22 @@ static int parse_rules(char *const *texts, struct egress_rule rules[EGRESS_RULES
 }
 
 /* What shares the pod's network cannot be told apart there. */
+static bool shares_network(const struct network *network, const char *child)
+{
+	cleanup(container_spec_done) struct container_spec spec = {};
+	const struct network_scope *scope = network_scope(network, child);
+	autoclose int childfd = -1;
+
+	if (scope)
+		return scope->shared;
+	/* One that was not started yet. */
+	return hierarchy_open_child(network->pod->podfd, child, false, &childfd, NULL) == 0 &&
+	       container_spec_load(childfd, &spec, NULL) == 0 && spec.net == CONTAINER_NET_POD;
+}
+
 static int check_scope(const struct network *network, const char *child, struct err *err)
 {
-	const struct network_scope *scope = *child ? network_scope(network, child) : NULL;
-
-	if (!scope || !scope->shared)
+	if (!*child || !shares_network(network, child))
 		return 0;
 	return err_set(err, -EINVAL,
 		"container %s shares the pod's network, so the pod's rules hold for it: give the rule to "

@@ -381,7 +381,7 @@ int network_publish(struct network *network, const char *child, char *const *pub
 	bool known = network_scope(network, child) != NULL;
 	int r;
 
-	if (!network->uplink || (!known && !publish))
+	if (!network->uplink)
 		return 0;
 	scope = network_scope_make(network, child);
 	if (!scope)

@@ -6,14 +6,15 @@
  * PIPE_BUF bytes is all or nothing (pipe(7)); a larger one may be cut, and then its rest goes
  * before anything else.
  *
- * System calls: write, fcntl[1 == F_SETPIPE_SZ], fcntl[1 == F_GETFL], fcntl[1 == F_SETFL], close,
- *   clock_gettime (where the vDSO has no clock).
+ * System calls: write, poll, ppoll, fcntl[1 == F_SETPIPE_SZ], fcntl[1 == F_GETFL],
+ *   fcntl[1 == F_SETFL], close, clock_gettime (where the vDSO has no clock).
  */
 
 #include "uplink-capture.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -166,6 +167,13 @@ bool uplink_capture_write(struct uplink_capture *capture, const uint8_t *frame, 
 		return true;
 	}
 	return write_block(capture, put_packet(capture->block, frame, kept, length, from_pod));
+}
+
+bool uplink_capture_is_over(const struct uplink_capture *capture)
+{
+	struct pollfd pipe = {.fd = capture->pipe};
+
+	return poll(&pipe, 1, 0) > 0 && (pipe.revents & POLLERR);
 }
 
 uint64_t uplink_capture_dropped(const struct uplink_capture *capture)

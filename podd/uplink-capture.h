@@ -22,4 +22,6 @@ CLEANUP_DEFINE(uplink_capture, uplink_capture_free)
  * the pipe any more. */
 bool uplink_capture_write(struct uplink_capture *capture, const uint8_t *frame, size_t length,
 	bool from_pod);
+/* Has who read the pipe gone? */
+bool uplink_capture_is_over(const struct uplink_capture *capture);
 uint64_t uplink_capture_dropped(const struct uplink_capture *capture);

@@ -208,7 +208,7 @@ int uplink_gate_capture(struct uplink_gate *gate, int pipe, size_t snaplen, stru
 void uplink_gate_report(const struct uplink_gate *gate, struct uplink_report *report)
 {
 	report->dropped_in = gate->dropped_in;
-	report->capture_running = gate->capture != NULL;
+	report->capture_running = gate->capture && !uplink_capture_is_over(gate->capture);
 	report->capture_dropped = gate->capture ? uplink_capture_dropped(gate->capture) : 0;
 }
 

@@ -101,11 +101,19 @@ static int decide(struct uplink_out *out, struct uplink_flow *flow, enum queue_v
 	return uplink_queue_decide(out->queue, flow->packet, verdict);
 }
 
-/* One that no verdict is given to would stay in the kernel's queue for ever. If it is sent again,
- * that one is answered. */
+/* One that no verdict is given to would stay in the kernel's queue for ever. A rule that forbids it by
+ * now is told; otherwise it is sent again, and that one is answered. */
 static void on_abandoned(struct uplink_flow *flow)
 {
-	(void)decide(flow->owner, flow, QUEUE_DROP);
+	struct uplink_out *out = flow->owner;
+	const struct uplink_packet packet = {
+		.source = flow->source,
+		.destination = flow->destination,
+		.protocol = IPPROTO_TCP,
+	};
+	bool allowed = uplink_scopes_allow(out->scopes, flow->scope, &packet, true);
+
+	(void)decide(out, flow, allowed ? QUEUE_DROP : QUEUE_PROHIBITED);
 }
 
 static void fail(struct uplink_out *out, struct uplink_flow *flow, int error)

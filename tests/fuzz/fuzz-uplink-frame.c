@@ -53,7 +53,8 @@ static void on_write(void *opaque, const uint8_t *frame, size_t length, bool to_
 	check_own(frame, length);
 }
 
-static bool on_offer(void *opaque, const struct uplink_packet *packet)
+static bool on_offer(void *opaque, struct uplink_scope *scope,
+	const struct uplink_packet *packet)
 {
 	const struct fuzzed *fuzzed = opaque;
 	unsigned sum = 0;
@@ -116,7 +117,7 @@ static bool fuzzed_init(struct fuzzed *fuzzed, unsigned options)
 		uplink_scopes_set(fuzzed->scopes, &child, NULL) < 0)
 		return false;
 	uplink_gate_set_writer(fuzzed->gate, on_write, fuzzed);
-	uplink_gate_set_taker(fuzzed->gate, on_offer, fuzzed);
+	uplink_gate_set_takers(fuzzed->gate, on_offer, NULL, NULL, fuzzed);
 	if (options & RULES) {
 		set_rules(fuzzed, 0, options & BY_ADDRESS ? "deny to 1.0.0.0/8,2001:db8::/32,dns" :
 							    "deny port 25,53-60");
