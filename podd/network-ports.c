@@ -48,6 +48,9 @@ int network_tell_port(struct network *network, struct network_port *port, struct
 
 	if (!network->uplink || port->n_fds == 0)
 		return 0;
+	/* Number 0 would be the pod's own server. */
+	if (*port->child && !scope)
+		return err_set(err, -ESRCH, "no child %s is known", port->child);
 	format_tag(port, request.port.tag);
 	r = pod_ask_uplink(network->pod, &request, port->fds, port->n_fds, on_told, NULL, err);
 	port->told = r == 0;
@@ -225,7 +228,8 @@ void network_adopt_port(struct network *network, const struct uplink_port *has, 
 	struct publish publish;
 	unsigned offset;
 
-	if (!parse_tag(has->tag, child, spec, &offset, &origin) ||
+	if (has->id == 0 || has->id == UINT32_MAX ||
+		!parse_tag(has->tag, child, spec, &offset, &origin) ||
 		publish_parse(spec, &publish, NULL) < 0 || has_port(network, child, spec, offset))
 		return;
 	port = port_new(network, child, spec, offset);

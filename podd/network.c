@@ -218,6 +218,7 @@ static void on_has(void *opaque, const struct uplink_reply *reply, int fds[2])
 		return;
 	}
 	if (text_copy(name, sizeof(name), reply->child.name) == 0 && reply->child.id != 0 &&
+		reply->child.id != UINT32_MAX &&
 		!network_scope(network, name))
 		(void)scope_new(network, name, reply->child.id);
 }

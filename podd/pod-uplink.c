@@ -30,6 +30,8 @@
 /* Less than what the sockets' buffers hold. */
 #define UNANSWERED_MAX 32
 #define ANSWER_TIMEOUT_US 20000000
+/* More than all children and ports that an uplink can have. */
+#define ADOPTED_MAX 16384
 
 struct question {
 	struct question *next;
@@ -82,15 +84,21 @@ static int on_silence(sd_event_source *source, uint64_t now, void *userdata)
 	return 0;
 }
 
-static void watch_answers(struct pod *pod)
+/* Its time begins with a question and with each answer, but not with more questions. */
+static void watch_answers(struct pod *pod, bool answered)
 {
 	struct uplink_queue *queue = pod->uplink_queue;
+	int enabled = SD_EVENT_OFF;
 
 	if (queue->unanswered == 0) {
 		if (queue->timer)
 			sd_event_source_set_enabled(queue->timer, SD_EVENT_OFF);
 		return;
 	}
+	if (queue->timer)
+		sd_event_source_get_enabled(queue->timer, &enabled);
+	if (enabled != SD_EVENT_OFF && !answered)
+		return;
 	if (!queue->timer)
 		sd_event_add_time_relative(pod->event, &queue->timer, CLOCK_MONOTONIC,
 			ANSWER_TIMEOUT_US, 0, on_silence, pod);
@@ -99,7 +107,7 @@ static void watch_answers(struct pod *pod)
 }
 
 /* Sends what may be sent now. */
-static void pump(struct pod *pod)
+static void pump(struct pod *pod, bool answered)
 {
 	struct uplink_queue *queue = pod->uplink_queue;
 	struct question *question = queue->first;
@@ -116,7 +124,7 @@ static void pump(struct pod *pod)
 			cleanup_close(&question->fds[--question->n_fds]);
 		queue->unanswered++;
 	}
-	watch_answers(pod);
+	watch_answers(pod, answered);
 }
 
 static struct question *question_new(const struct uplink_request *request, const int *fds,
@@ -173,7 +181,7 @@ int pod_ask_uplink(struct pod *pod, const struct uplink_request *request, const 
 		return err_oom(err);
 	*pod->uplink_queue->last = question;
 	pod->uplink_queue->last = &question->next;
-	pump(pod);
+	pump(pod, false);
 	return 0;
 }
 
@@ -198,7 +206,7 @@ void pod_uplink_answered(struct pod *pod, uint32_t operation, int result, const 
 	if (!question || !question->sent || question->request.operation != operation)
 		return;
 	answer(pod, question, result, text);
-	pump(pod);
+	pump(pod, true);
 }
 
 void pod_uplink_forget(struct pod *pod)
@@ -206,7 +214,7 @@ void pod_uplink_forget(struct pod *pod)
 	while (pod->uplink_queue && pod->uplink_queue->first)
 		answer(pod, pod->uplink_queue->first, -ECONNRESET, "podd-uplink ended");
 	if (pod->uplink_queue)
-		watch_answers(pod);
+		watch_answers(pod, true);
 }
 
 void pod_uplink_done_queue(struct pod *pod)
@@ -359,10 +367,12 @@ int pod_adopt_uplink(struct pod *pod, pod_uplink_has has, void *opaque, struct e
 	struct uplink_reply reply = {};
 	int r = send_request(pod, &request, size_of(&request), NULL, 0, err);
 
-	while (r == 0) {
+	for (unsigned n = 0; r == 0; n++) {
 		int fds[2] = {-1, -1};
 
 		r = receive_reply(pod, &reply, fds, 2, err);
+		if (r == 0 && reply.result == UPLINK_MORE && n == ADOPTED_MAX)
+			r = err_set(err, -EPROTO, "podd-uplink tells of more than it can have");
 		if (r == 0 && reply.result == UPLINK_MORE)
 			has(opaque, &reply, fds);
 		cleanup_close(&fds[0]);

@@ -18,9 +18,11 @@
 
 #define HASH_SIZE 4096
 /* Pairs of which one side does not read, at once. */
-#define PIPES_MAX 1024
-/* fds that are not connections': see UPLINK_SOCKETS_MAX for libslirp's. */
-#define RESERVED_FDS 1024
+#define PIPES_MAX 512
+/* libslirp's, published ports', and the uplink's own. */
+#define RESERVED_FDS 512
+/* With few fds at all; then some connections find none. */
+#define FLOWS_LEAST 256
 #define TICK_US 1000000
 #define TICK_ACCURACY_US 500000
 /* Keepalive would cost every short connection a system call. */
@@ -40,16 +42,17 @@ struct uplink_flows {
 	unsigned max;
 };
 
-/* Two sockets for each, and the pipes. */
+/* Two fds for each, beside those of pipes and of UDP. */
 static unsigned most_flows(unsigned pipes)
 {
+	const rlim_t others = 2 * pipes + UPLINK_UDP_MAX + RESERVED_FDS;
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < 4 * RESERVED_FDS)
-		return RESERVED_FDS / 4;
-	if (limit.rlim_cur >= 2 * UPLINK_FLOWS_MAX + 2 * pipes + RESERVED_FDS)
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < 2 * others)
+		return FLOWS_LEAST;
+	if (limit.rlim_cur >= 2 * UPLINK_FLOWS_MAX + others)
 		return UPLINK_FLOWS_MAX;
-	return (unsigned)(limit.rlim_cur - RESERVED_FDS) / 2;
+	return (unsigned)(limit.rlim_cur - others) / 2;
 }
 
 static void keep_alive(struct uplink_flow *flow)

@@ -221,6 +221,14 @@ static int parse6(const uint8_t *data, size_t length, struct uplink_packet *pack
 	return -EBADMSG;
 }
 
+/* On no wire (RFC 4291, 2.5.5.2): here it would be taken for one of IPv4. */
+static bool has_mapped(const struct uplink_packet *packet)
+{
+	return packet->family == AF_INET6 &&
+	       (IN6_IS_ADDR_V4MAPPED(&packet->source.ip) ||
+		       IN6_IS_ADDR_V4MAPPED(&packet->destination.ip));
+}
+
 int uplink_packet_parse(const uint8_t *data, size_t length, struct uplink_packet *ret)
 {
 	struct uplink_packet packet = {};
@@ -230,6 +238,8 @@ int uplink_packet_parse(const uint8_t *data, size_t length, struct uplink_packet
 		r = parse4(data, length, &packet);
 	else if (length > 0 && data[0] >> 4 == 6)
 		r = parse6(data, length, &packet);
+	if (r == 0 && has_mapped(&packet))
+		r = -EBADMSG;
 	if (r == 0)
 		*ret = packet;
 	return r;

@@ -36,7 +36,8 @@ struct uplink_packet {
 };
 
 /* Return: 0, or -EBADMSG when it is not a whole IPv4 or IPv6 header and the first bytes of what
- * it carries (ports, the fixed part of TCP's header, ICMP's type and code). */
+ * it carries (ports, the fixed part of TCP's header, ICMP's type and code), or has IPv4-mapped
+ * addresses in IPv6. */
 int uplink_packet_parse(const uint8_t *data, size_t length, struct uplink_packet *ret);
 
 struct in6_addr uplink_map4(struct in_addr address);

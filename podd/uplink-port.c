@@ -171,8 +171,8 @@ static void reach(struct uplink_ports *ports, struct uplink_flow *flow)
 	six = !uplink_unmap4(&flow->destination.ip, &four);
 	r = uplink_sockets_take(ports->sockets, six ? AF_INET6 : AF_INET, &flow->inner);
 	if (r == -EAGAIN) {
-		/* Not for long: podd-outer answers. */
-		flow->state = FLOW_WAITING;
+		/* Mostly not as long as that: podd-outer answers. */
+		wait_for_server(ports, flow);
 		return;
 	}
 	source = uplink_scopes_client(ports->scopes, six, &flow->source);
@@ -189,13 +189,6 @@ static void reach(struct uplink_ports *ports, struct uplink_flow *flow)
 
 /* ---- from the client ---- */
 
-static struct uplink_scope *scope_of(const struct port *port)
-{
-	struct uplink_scope *scope = uplink_scopes_find(port->ports->scopes, port->spec.child);
-
-	return scope ? scope : uplink_scopes_first(port->ports->scopes);
-}
-
 /* Return: 0 or -errno of accept4(2). */
 static int accept_one(struct listener *listener)
 {
@@ -204,7 +197,8 @@ static int accept_one(struct listener *listener)
 	struct uplink_address client, server = {.port = htons(port->spec.port)};
 	struct sockaddr_storage peer;
 	socklen_t size = sizeof(peer);
-	struct uplink_flow *flow;
+	struct uplink_scope *scope;
+	struct uplink_flow *flow = NULL;
 	autoclose int fd = accept4(listener->fd, (struct sockaddr *)&peer, &size,
 		SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -212,7 +206,10 @@ static int accept_one(struct listener *listener)
 		return errno == ECONNABORTED || errno == EINTR ? 0 : -errno;
 	if (!uplink_from_sockaddr(&peer, &client))
 		return 0;
-	flow = uplink_flow_new(ports->flows, scope_of(port), true, &client, &server);
+	/* For a child that nobody knows the pod's own server is not meant. */
+	scope = uplink_scopes_find(ports->scopes, port->spec.child);
+	if (scope)
+		flow = uplink_flow_new(ports->flows, scope, true, &client, &server);
 	if (!flow) {
 		splice_reset(take_fd(&fd));
 		return 0;

@@ -20,6 +20,9 @@
 /* Connections at once: of a pod, and of one of its children. Less where RLIMIT_NOFILE says so. */
 #define UPLINK_FLOWS_MAX 16384
 #define UPLINK_CHILD_FLOWS_MAX 8192
+/* UDP sockets, one for each socket in the pod that sends. */
+#define UPLINK_UDP_MAX 1024
+#define UPLINK_CHILD_UDP_MAX 512
 
 struct uplink_scope {
 	char name[NAME_COMPONENT_MAX + 1]; /* podd's */
@@ -30,6 +33,7 @@ struct uplink_scope {
 	int64_t up_since_ms; /* see uplink_loop_now_ms(); 0: long enough */
 	bool leaving;  /* removed; kept for the connections that name it */
 	unsigned references;
+	unsigned n_udp; /* UDP sockets */
 	unsigned n_rules;
 	struct egress_rule *rules;
 	struct uplink_counters counters;

@@ -573,9 +573,11 @@ static int wait_for_loop(struct uplink_slirp *uplink, int timeout)
 {
 	int n = uplink_loop_turn(uplink->loop, timeout);
 
-	if (n > 0 || timeout < 0 || now_ns() < uplink->due_ns)
-		return n < 0 ? n : 0;
-	if (uplink->nothing_due)
+	if (n < 0)
+		return n;
+	if (timeout < 0 || now_ns() < uplink->due_ns)
+		return 0;
+	if (n == 0 && uplink->nothing_due)
 		count_quiet(uplink);
 	run_slirp(uplink, false);
 	return 0;

@@ -62,7 +62,9 @@ static void ask(struct uplink_sockets *sockets, int six)
 	sockets->asked = request.domain;
 }
 
-static void receive(struct uplink_sockets *sockets)
+/* Return: true, if somebody may have what he waits for, or never will. One that has none left is
+ * not to be asked again at once. */
+static bool receive(struct uplink_sockets *sockets)
 {
 	struct store *store = &sockets->stores[sockets->asked == AF_INET6];
 	int fds[OUTER_SOCKETS_MAX];
@@ -72,7 +74,7 @@ static void receive(struct uplink_sockets *sockets)
 
 	n = fd_receive(sockets->channel, &byte, 1, fds, OUTER_SOCKETS_MAX, &n_fds);
 	if (n == -EAGAIN)
-		return;
+		return false;
 	if (n <= 0 || sockets->asked == 0) {
 		give_up(sockets);
 		n_fds = n <= 0 ? 0 : n_fds;
@@ -87,14 +89,15 @@ static void receive(struct uplink_sockets *sockets)
 	for (int six = 0; six < 2; six++)
 		if (sockets->wanted[six])
 			ask(sockets, six);
+	return n_fds > 0 || sockets->channel < 0;
 }
 
 static void on_ready(struct uplink_watch *watch, uint32_t events)
 {
 	struct uplink_sockets *sockets = container_of(watch, struct uplink_sockets, watch);
 
-	receive(sockets);
-	sockets->ready(sockets->opaque);
+	if (receive(sockets))
+		sockets->ready(sockets->opaque);
 }
 
 int uplink_sockets_take(struct uplink_sockets *sockets, int family, int *ret_fd)

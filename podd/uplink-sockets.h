@@ -16,6 +16,7 @@ int uplink_sockets_new(struct uplink_loop *loop, int channel, void (*ready)(void
 void uplink_sockets_free(struct uplink_sockets *sockets);
 CLEANUP_DEFINE(uplink_sockets, uplink_sockets_free)
 
-/* A non-blocking socket of the family. Return: 0; -EAGAIN: one was asked for; -EPIPE: podd-outer
+/* A non-blocking socket of the family. Return: 0; -EAGAIN: one was asked for, try again when @ready
+ * is called, and in a while, if podd-outer has none at present; -EPIPE: podd-outer
  * gives none. */
 int uplink_sockets_take(struct uplink_sockets *sockets, int family, int *ret_fd);

@@ -123,6 +123,7 @@ static void close_socket(struct socket *socket)
 	*link = socket->next;
 	age_remove(&udp->ages, &socket->age);
 	udp->n--;
+	socket->scope->n_udp--;
 	uplink_scope_unref(udp->scopes, socket->scope);
 	socket->watch.ready = NULL;
 	close(take_fd(&socket->fd));
@@ -274,14 +275,28 @@ static int open_fd(int family)
 	return take_fd(&fd);
 }
 
+/* A child that has had its share gives up one of its own. */
+static void make_room(struct uplink_udp *udp, const struct uplink_scope *scope)
+{
+	struct socket *socket = of_age(udp->ages.oldest);
+
+	if (scope->id != 0 && scope->n_udp >= UPLINK_CHILD_UDP_MAX) {
+		while (socket && socket->scope != scope)
+			socket = of_age(socket->age.newer);
+	} else if (udp->n < UPLINK_UDP_MAX) {
+		return;
+	}
+	if (socket)
+		close_socket(socket);
+}
+
 static struct socket *socket_new(struct uplink_udp *udp, struct uplink_scope *scope,
 	const struct uplink_address *source, int family)
 {
 	struct socket *socket, **place;
 	int fd;
 
-	if (udp->n >= UPLINK_UDP_MAX)
-		close_socket(of_age(udp->ages.oldest));
+	make_room(udp, scope);
 	fd = open_fd(family);
 	socket = fd < 0 ? NULL : calloc(1, sizeof(*socket));
 	if (!socket) {
@@ -301,6 +316,7 @@ static struct socket *socket_new(struct uplink_udp *udp, struct uplink_scope *sc
 		return NULL;
 	}
 	socket->scope = uplink_scope_ref(scope);
+	scope->n_udp++;
 	place = bucket(udp, source, family);
 	socket->next = *place;
 	*place = socket;

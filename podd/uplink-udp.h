@@ -12,10 +12,6 @@
 #include "uplink-scope.h"
 #include "uplink-target.h"
 
-/* Sockets at once, one for each of the pod's that sends; then the one that was silent longest is
- * closed. */
-#define UPLINK_UDP_MAX 1024
-
 struct uplink_udp;
 
 /* @write sends a frame to the pod, from @mac's owner's point of view: it is the tap's address. */
@@ -26,7 +22,8 @@ int uplink_udp_new(sd_event *event, struct uplink_loop *loop, struct uplink_scop
 void uplink_udp_free(struct uplink_udp *udp);
 CLEANUP_DEFINE(uplink_udp, uplink_udp_free)
 
-/* A datagram from the pod, that the rules allow. Return: false when it is for libslirp. It may wait
+/* A datagram from the pod, that the rules allow. There are UPLINK_UDP_MAX sockets, and a child has
+ * UPLINK_CHILD_UDP_MAX: then the one that was silent longest is closed. Return: false when it is for libslirp. It may wait
  * for uplink_udp_flush(). */
 bool uplink_udp_send(struct uplink_udp *udp, struct uplink_scope *scope,
 	const struct uplink_packet *packet);

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include <limits.h>
 #include <sys/epoll.h>
 
 #include "uplink-fixture.h"
@@ -34,6 +35,7 @@ static void flowing_init(struct flowing *flowing)
 	assert_int_equal(uplink_scopes_new(&config, &flowing->scopes, NULL), 0);
 	assert_int_equal(uplink_flows_new(flowing->looped.event, flowing->looped.loop,
 				 flowing->scopes, on_tick, flowing, &flowing->flows, NULL), 0);
+	flowing->flows->max = UPLINK_FLOWS_MAX; /* whatever RLIMIT_NOFILE is here */
 }
 
 static void flowing_done(struct flowing *flowing)
@@ -146,6 +148,26 @@ static void one_alike_is_found_whatever_its_port(void **state)
 
 /* ---- quotas ---- */
 
+static void fewer_fds_are_fewer_flows(void **state)
+{
+	struct rlimit limit, few;
+	unsigned before = UINT_MAX;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	few = limit;
+	for (few.rlim_cur = limit.rlim_cur < 65536 ? limit.rlim_cur : 65536; few.rlim_cur > 256;
+		few.rlim_cur /= 2) {
+		unsigned flows;
+
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+		flows = most_flows(PIPES_MAX);
+		assert_true(flows > 0 && flows <= before && flows <= UPLINK_FLOWS_MAX);
+		assert_true(few.rlim_cur <= 1024 || 2 * flows < few.rlim_cur);
+		before = flows;
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
 static void a_childs_quota_is_its_own(void **state)
 {
 	struct flowing flowing;
@@ -153,7 +175,6 @@ static void a_childs_quota_is_its_own(void **state)
 	struct uplink_flow *flow;
 
 	flowing_init(&flowing);
-	flowing.flows->max = UPLINK_FLOWS_MAX; /* whatever this machine allows */
 	child = add_child(&flowing, 1, "10.89.0.2");
 	other = add_child(&flowing, 2, "10.89.0.3");
 	for (unsigned i = 0; i < UPLINK_CHILD_FLOWS_MAX; i++)
@@ -544,6 +565,7 @@ int main(void)
 		cmocka_unit_test(flows_are_found_by_both_addresses),
 		cmocka_unit_test(one_that_is_not_hashed_is_not_found),
 		cmocka_unit_test(one_alike_is_found_whatever_its_port),
+		cmocka_unit_test(fewer_fds_are_fewer_flows),
 		cmocka_unit_test(a_childs_quota_is_its_own),
 		cmocka_unit_test(all_together_have_a_quota),
 		cmocka_unit_test(cut_in_each_state_before_open),

@@ -161,6 +161,25 @@ static void later_fragments_have_no_ports(void **state)
 	}
 }
 
+/* An address of IPv4 in a packet of IPv6 would be mistaken for who has it in IPv4. */
+static void mapped_addresses_are_in_no_packet(void **state)
+{
+	static const char *const ways[][2] = {{"fd00::64", "2001:db8::1"}, {"::1.2.3.4", "::1"}};
+	uint8_t data[PACKET_MAX];
+	struct uplink_packet packet;
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t size = make_packet(data, ways[i][0], ways[i][1], IPPROTO_GRE, "", 0);
+
+		assert_int_equal(parse(data, size, &packet), 0);
+		memcpy(data + 8, mapped_prefix, sizeof(mapped_prefix));
+		assert_int_equal(parse(data, size, &packet), -EBADMSG);
+		size = make_packet(data, ways[i][0], ways[i][1], IPPROTO_GRE, "", 0);
+		memcpy(data + 24, mapped_prefix, sizeof(mapped_prefix));
+		assert_int_equal(parse(data, size, &packet), -EBADMSG);
+	}
+}
+
 /* ---- IPv6's extension headers ---- */
 
 /* Appends a header: its type goes where the last "next header" is. */
@@ -333,6 +352,7 @@ int main(void)
 		cmocka_unit_test(other_versions_are_none),
 		cmocka_unit_test(ports_stand_behind_options),
 		cmocka_unit_test(later_fragments_have_no_ports),
+		cmocka_unit_test(mapped_addresses_are_in_no_packet),
 		cmocka_unit_test(ports_stand_behind_extension_headers),
 		cmocka_unit_test(the_longest_extension_header_is_measured),
 		cmocka_unit_test(there_are_not_endlessly_many_headers),
