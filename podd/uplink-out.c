@@ -44,8 +44,9 @@
 #define IP6T_SO_ORIGINAL_DST 80
 #endif
 
-/* The pod's own kernel needs no time for its part of the handshake, but its scheduler may. */
-#define RELEASED_MS 30000
+/* The handshake within the pod takes no time, unless a packet of it is lost (a second) or a child's
+ * link is made slow. Who has given up in between is not heard of. */
+#define RELEASED_MS 5000
 /* Connections before others have their turn. */
 #define ACCEPT_BATCH 64
 

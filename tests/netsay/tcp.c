@@ -15,7 +15,7 @@
 enum {
 	SOME = 5000,
 	MUCH = 100000,
-	LARGE = 64 << 20,
+	LARGE = 24 << 20,
 	ALL = 1 << 30,
 	/* Longer than any path needs to take in what it has room for. */
 	BLOCKED_MS = 300,
