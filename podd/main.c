@@ -134,6 +134,8 @@ static int serve(struct pod *pod, struct err *err)
 		r = containers_load(pod->containers, err);
 	if (r == 0)
 		r = children_load(pod->children, err);
+	if (r == 0)
+		network_clean(pod->network);
 	if (r < 0)
 		pod_take_back(pod, err);
 	return r;

@@ -57,6 +57,8 @@ struct network {
 struct network_scope *network_scope(const struct network *network, const char *child);
 /* Makes it where there is none. NULL: no memory. */
 struct network_scope *network_scope_make(struct network *network, const char *child);
+/* May a number that an uplink speaks of be somebody's? */
+bool network_id_is_free(const struct network *network, uint32_t id);
 int network_save(struct network *network, struct err *err);
 int network_tell_rules(struct network *network, const char *child, struct err *err);
 int network_tell_child(struct network *network, const struct network_scope *scope, bool gone,

@@ -215,6 +215,8 @@ static bool parse_tag(const char *tag, char child[NAME_COMPONENT_MAX + 1], char 
 		return false;
 	if (text_equal(child, "-"))
 		child[0] = '\0';
+	else if (name_check_component(child, NULL) < 0)
+		return false;
 	*ret_origin = (enum port_origin)origin;
 	return true;
 }
@@ -228,10 +230,13 @@ void network_adopt_port(struct network *network, const struct uplink_port *has, 
 	struct publish publish;
 	unsigned offset;
 
-	if (has->id == 0 || has->id == UINT32_MAX ||
+	if (!network_id_is_free(network, has->id) || count_ports(network) >= NETWORK_PORTS_MAX ||
 		!parse_tag(has->tag, child, spec, &offset, &origin) ||
 		publish_parse(spec, &publish, NULL) < 0 || has_port(network, child, spec, offset))
 		return;
+	for (unsigned i = 0; i < PORT_FDS_MAX && fds[i] >= 0; i++)
+		if (!port_is_of(fds[i], &publish, offset))
+			return;
 	port = port_new(network, child, spec, offset);
 	if (!port)
 		return;

@@ -110,6 +110,15 @@ struct network_scope *network_scope_make(struct network *network, const char *ch
 	return scope ? scope : scope_new(network, child, network->next_id);
 }
 
+bool network_id_is_free(const struct network *network, uint32_t id)
+{
+	const struct network_port *port = network->ports;
+
+	while (port && port->id != id)
+		port = port->next;
+	return id != 0 && id < INT32_MAX && !port && !network_child(network, id);
+}
+
 const char *network_child(const struct network *network, uint32_t id)
 {
 	const struct network_scope *scope = network->scopes;
@@ -119,17 +128,19 @@ const char *network_child(const struct network *network, uint32_t id)
 	return scope ? scope->child : NULL;
 }
 
-/* An answer that comes by the event loop: there is nobody else to tell. */
-static void on_told(struct pod *pod, void *opaque, int result, const char *text)
+/* An uplink that cannot have them must not carry anything: the next one may have it better. */
+static void on_rules_told(struct pod *pod, void *opaque, int result, const char *text)
 {
-	if (result < 0 && result != -ECONNRESET)
-		fprintf(stderr, "podd: pod %s: podd-uplink: %s\n", pod->path, text);
+	if (result >= 0 || result == -ECONNRESET)
+		return;
+	fprintf(stderr, "podd: pod %s: podd-uplink: %s\n", pod->path, text);
+	pod_kill_uplink(pod);
 }
 
 /* An uplink that is being started is told everything once it runs. */
 static int tell(struct network *network, const struct uplink_request *request, struct err *err)
 {
-	int r = pod_ask_uplink(network->pod, request, NULL, 0, on_told, NULL, err);
+	int r = pod_ask_uplink(network->pod, request, NULL, 0, on_rules_told, NULL, err);
 
 	return r == -ENOTCONN ? 0 : r;
 }
@@ -217,25 +228,45 @@ static void on_has(void *opaque, const struct uplink_reply *reply, int fds[2])
 		network_adopt_port(network, &reply->port, fds);
 		return;
 	}
-	if (text_copy(name, sizeof(name), reply->child.name) == 0 && reply->child.id != 0 &&
-		reply->child.id != UINT32_MAX &&
-		!network_scope(network, name))
-		(void)scope_new(network, name, reply->child.id);
+	/* It may be in somebody else's hands. */
+	memcpy(name, reply->child.name, sizeof(name));
+	if (!memchr(name, '\0', sizeof(name)) || name_check_component(name, NULL) < 0 ||
+		!network_id_is_free(network, reply->child.id) || network_scope(network, name))
+		return;
+	(void)scope_new(network, name, reply->child.id);
 }
 
 int network_adopt(struct network *network, struct err *err)
 {
 	struct network_port *port;
+	struct err problem = {};
 	int r = pod_adopt_uplink(network->pod, on_has, network, err);
 
 	if (r < 0)
 		return r;
-	/* What was recorded, but not carried out any more. */
-	r = network_open(network, err);
+	/* What was recorded, but not carried out any more: the pod runs, with or without it. */
+	if (network_open(network, &problem) < 0)
+		pod_warn(network->pod, "%s", problem.msg);
 	for (port = network->ports; r == 0 && port; port = port->next)
 		if (!port->told)
 			r = network_tell_port(network, port, err);
 	return r == 0 ? network_tell_rules(network, "", err) : r;
+}
+
+void network_clean(struct network *network)
+{
+	struct network_scope *next;
+
+	for (struct network_scope *scope = network->scopes; scope; scope = next) {
+		autoclose int childfd = -1;
+		char child[NAME_COMPONENT_MAX + 1];
+
+		next = scope->next;
+		text_copy(child, sizeof(child), scope->child);
+		if (hierarchy_open_child(network->pod->podfd, child, false, &childfd, NULL) ==
+			-ENOENT)
+			network_remove(network, child);
+	}
 }
 
 static bool any(const struct network_port *port, const void *opaque)

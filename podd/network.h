@@ -23,6 +23,8 @@ void network_free(struct network *network);
 int network_open(struct network *network, struct err *err);
 /* Takes over what an uplink of another podd's has. */
 int network_adopt(struct network *network, struct err *err);
+/* Forgets the children that were removed while podd was away. */
+void network_clean(struct network *network);
 /* Tells a new uplink whose packets come and what rules hold, before it carries any; and, once it can
  * have them, the ports. While the pod starts these return what the uplink says. */
 int network_tell_rules_all(struct network *network, struct err *err);

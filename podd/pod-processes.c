@@ -26,12 +26,14 @@
 #include "text.h"
 
 #define ANSWER_TIMEOUT_S 20
+/* While podd serves, nobody may keep it waiting. */
+#define HURRY_S 1
 /* Fixed fds are below this; originals are moved above it first. */
 #define FIXED_FDS_MAX 10
 
-static void set_timeouts(int control)
+static void set_timeouts(int control, int seconds)
 {
-	struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_S};
+	struct timeval timeout = {.tv_sec = seconds};
 
 	setsockopt(control, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	setsockopt(control, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
@@ -64,7 +66,7 @@ static int make_reach(struct pod *pod, const char *name, struct reach *reach, st
 		return err_errno(err, "making a control socket");
 	reach->mine = pair[0];
 	reach->its = pair[1];
-	set_timeouts(reach->mine);
+	set_timeouts(reach->mine, ANSWER_TIMEOUT_S);
 	return 0;
 }
 
@@ -73,7 +75,7 @@ int pod_connect(struct pod *pod, const char *name, int *ret_fd)
 	int r = fd_connect_unix(pod->podfd, name, SOCK_SEQPACKET, ret_fd);
 
 	if (r == 0)
-		set_timeouts(*ret_fd);
+		set_timeouts(*ret_fd, ANSWER_TIMEOUT_S);
 	return r;
 }
 
@@ -230,6 +232,11 @@ int pod_spawn_uplink(struct pod *pod, struct err *err)
 	return 0;
 }
 
+void pod_hurry_outer(struct pod *pod)
+{
+	set_timeouts(pod->outer, HURRY_S);
+}
+
 void pod_kill_uplink(struct pod *pod)
 {
 	autoclose int pidfd = take_fd(&pod->uplink_pidfd);
@@ -245,7 +252,8 @@ static void note_net(struct pod *pod, const struct outer_reply *reply)
 {
 	pod->uplink_net.queue = reply->queue;
 	pod->uplink_net.transparent = reply->transparent;
-	text_copy(pod->uplink_net.reason, sizeof(pod->uplink_net.reason), reply->text);
+	(void)text_sanitize(
+		pod->uplink_net.reason, sizeof(pod->uplink_net.reason), reply->text);
 }
 
 int pod_ask_outer(struct pod *pod, enum outer_operation operation,

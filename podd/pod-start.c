@@ -304,17 +304,22 @@ static int await_adopted(struct pod *pod, struct err *err)
 static int adopt_uplink(struct pod *pod, struct err *err)
 {
 	int fds[OUTER_REPLY_FDS_MAX] = {-1, -1, -1, -1};
+	struct err problem = {};
 	int r;
 
 	r = pod_ask_outer(pod, OUTER_TAP, NULL, fds, err);
 	if (r < 0)
 		return r;
 	pod->tap = fds[0];
-	if (proc_alive(&pod->state.uplink) && pod_connect(pod, "uplink.sock", &pod->uplink) == 0)
-		return network_adopt(pod->network, err);
-	r = network_open(pod->network, err);
-	if (r < 0)
-		return r;
+	if (proc_alive(&pod->state.uplink) && pod_connect(pod, "uplink.sock", &pod->uplink) == 0) {
+		r = network_adopt(pod->network, &problem);
+		if (r == 0)
+			return 0;
+		fprintf(stderr, "podd: pod %s: adopting podd-uplink: %s; starting another\n",
+			pod->path, problem.msg);
+	}
+	if (network_open(pod->network, &problem) < 0)
+		pod_warn(pod, "%s", problem.msg);
 	r = replace_uplink(pod, err);
 	if (r == 0)
 		r = await_adopted(pod, err);
@@ -438,6 +443,12 @@ static int on_uplink_reply(sd_event_source *source, int fd, uint32_t events, voi
 		pod->uplink_reply = sd_event_source_disable_unref(source);
 		return 0;
 	}
+	/* Nobody has asked for it: what sends it is not podd-uplink any more. */
+	if (!pod_uplink_is_asked(pod, operation)) {
+		pod->uplink_reply = sd_event_source_disable_unref(source);
+		pod_kill_uplink(pod);
+		return 0;
+	}
 	if (r < 0 && (operation == UPLINK_CONFIGURE || operation == UPLINK_NET))
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
 	if (operation == UPLINK_NET && r < 0)
@@ -464,6 +475,7 @@ static int watch_uplink(struct pod *pod, struct err *err)
 	/* From now on nothing waits for it: what it does not take at once it is killed for. */
 	fd_set_nonblock(pod->uplink);
 	pod->uplink_async = true;
+	pod_hurry_outer(pod);
 	pod->uplink_reply = sd_event_source_disable_unref(pod->uplink_reply);
 	r = sd_event_add_io(pod->event, &pod->uplink_reply, pod->uplink, EPOLLIN, on_uplink_reply,
 		pod);

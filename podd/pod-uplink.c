@@ -22,14 +22,18 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "deadline.h"
 #include "fd.h"
 #include "outer.h"
 #include "pod.h"
+#include "text.h"
 #include "uplink.h"
 
 /* Less than what the sockets' buffers hold. */
 #define UNANSWERED_MAX 32
 #define ANSWER_TIMEOUT_US 20000000
+/* For an uplink to tell a new podd all that it has. */
+#define ADOPTION_MS 20000
 /* More than all children and ports that an uplink can have. */
 #define ADOPTED_MAX 16384
 
@@ -111,14 +115,20 @@ static void pump(struct pod *pod, bool answered)
 {
 	struct uplink_queue *queue = pod->uplink_queue;
 	struct question *question = queue->first;
+	int r;
 
 	for (; question && queue->unanswered < UNANSWERED_MAX; question = question->next) {
 		if (question->sent)
 			continue;
+		r = send_request(pod, &question->request, question->size, question->fds,
+			question->n_fds, NULL);
+		if (r == -EAGAIN && queue->unanswered > 0)
+			break;
 		/* Its end is told by its pidfd, and takes the queue along. */
-		if (send_request(pod, &question->request, question->size, question->fds,
-			    question->n_fds, NULL) < 0)
+		if (r < 0) {
+			pod_kill_uplink(pod);
 			return;
+		}
 		question->sent = true;
 		while (question->n_fds > 0)
 			cleanup_close(&question->fds[--question->n_fds]);
@@ -197,6 +207,13 @@ static void answer(struct pod *pod, struct question *question, int result, const
 	if (question->done)
 		question->done(pod, question->opaque, result, text);
 	question_free(question);
+}
+
+bool pod_uplink_is_asked(const struct pod *pod, uint32_t operation)
+{
+	const struct question *question = pod->uplink_queue ? pod->uplink_queue->first : NULL;
+
+	return question && question->sent && question->request.operation == operation;
 }
 
 void pod_uplink_answered(struct pod *pod, uint32_t operation, int result, const char *text)
@@ -337,6 +354,7 @@ static int receive_reply(struct pod *pod, struct uplink_reply *reply, int *fds, 
 	struct err *err)
 {
 	ssize_t n = fd_receive(pod->uplink, reply, sizeof(*reply), fds, n_fds, NULL);
+	char text[512];
 
 	if (n == -EAGAIN)
 		return err_set(err, -ETIMEDOUT, "podd-uplink does not answer");
@@ -344,7 +362,8 @@ static int receive_reply(struct pod *pod, struct uplink_reply *reply, int *fds, 
 		return err_set(err, -ECONNRESET, "podd-uplink ended; its last words are in podd.log");
 	if (reply->result < 0) {
 		reply->text[sizeof(reply->text) - 1] = '\0';
-		err_set(err, reply->result, "podd-uplink: %s", reply->text);
+		(void)text_sanitize(text, sizeof(text), reply->text);
+		err_set(err, reply->result, "podd-uplink: %s", text);
 	}
 	return 0;
 }
@@ -364,12 +383,15 @@ int pod_await_uplink(struct pod *pod, uint32_t *ret_operation, struct err *err)
 int pod_adopt_uplink(struct pod *pod, pod_uplink_has has, void *opaque, struct err *err)
 {
 	const struct uplink_request request = {.operation = UPLINK_ADOPT};
+	int64_t deadline = deadline_now_ms() + ADOPTION_MS;
 	struct uplink_reply reply = {};
 	int r = send_request(pod, &request, size_of(&request), NULL, 0, err);
 
 	for (unsigned n = 0; r == 0; n++) {
 		int fds[2] = {-1, -1};
 
+		if (deadline_now_ms() > deadline)
+			return err_set(err, -ETIMEDOUT, "podd-uplink does not come to an end");
 		r = receive_reply(pod, &reply, fds, 2, err);
 		if (r == 0 && reply.result == UPLINK_MORE && n == ADOPTED_MAX)
 			r = err_set(err, -EPROTO, "podd-uplink tells of more than it can have");

@@ -110,6 +110,9 @@ int pod_connect(struct pod *pod, const char *name, int *ret_fd);
 int pod_ask_outer(struct pod *pod, enum outer_operation operation,
 	const struct outer_setup *setup, int fds[OUTER_REPLY_FDS_MAX], struct err *err);
 
+/* From now on podd-outer has to answer at once. */
+void pod_hurry_outer(struct pod *pod);
+
 /* ---- pod-uplink.c ---- */
 
 struct uplink_request;
@@ -122,6 +125,8 @@ typedef void (*pod_uplink_done)(struct pod *pod, void *opaque, int result, const
  * -errno. */
 int pod_ask_uplink(struct pod *pod, const struct uplink_request *request, const int *fds,
 	size_t n_fds, pod_uplink_done done, void *opaque, struct err *err);
+/* Is that what the next answer has to be about? */
+bool pod_uplink_is_asked(const struct pod *pod, uint32_t operation);
 /* An answer came by the event loop. */
 void pod_uplink_answered(struct pod *pod, uint32_t operation, int result, const char *text);
 /* No more answers come: this uplink is gone. */

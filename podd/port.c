@@ -216,3 +216,15 @@ int port_open(const struct publish *publish, unsigned offset, int ret_fds[PORT_F
 	memcpy(ret_fds, fds, sizeof(fds));
 	return 0;
 }
+
+bool port_is_of(int fd, const struct publish *publish, unsigned offset)
+{
+	bool udp = publish->protocol == IPPROTO_UDP;
+	socklen_t size = sizeof(int);
+	int protocol = 0;
+
+	return sd_is_socket(fd, AF_UNSPEC, udp ? SOCK_DGRAM : SOCK_STREAM, udp ? -1 : 1) > 0 &&
+	       getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+	       protocol == publish->protocol &&
+	       (publish->host_port == 0 || port_number(fd) == publish->host_port + offset);
+}

@@ -18,5 +18,8 @@
 int port_open(const struct publish *publish, unsigned offset, int ret_fds[PORT_FDS_MAX],
 	unsigned *ret_n, uint16_t *ret_port, struct err *err);
 
+/* Is it a socket of just that port? For one that podd has from somebody else. */
+bool port_is_of(int fd, const struct publish *publish, unsigned offset);
+
 /* The host's port that a socket has. */
 uint16_t port_number(int fd);

@@ -178,6 +178,7 @@ int connection_reply(struct connection *connection, struct json *parameters, con
 		connection->held = false;
 	if (connection->oneway) {
 		json_free(parameters);
+		update_interest(connection);
 		return 0;
 	}
 	r = varlink_write_reply(parameters, continues, &text, &length);
@@ -195,6 +196,7 @@ int connection_error(struct connection *connection, const char *name, struct jso
 	connection->held = false;
 	if (connection->oneway) {
 		json_free(parameters);
+		update_interest(connection);
 		return 0;
 	}
 	r = varlink_write_error(name, parameters, &text, &length);

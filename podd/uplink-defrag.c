@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Putting datagrams together: see uplink-defrag.h (RFC 791, 3.2; RFC 8200, 4.5). */
+/* Putting packets together: see uplink-defrag.h (RFC 791, 3.2; RFC 8200, 4.5). */
 
 #include "uplink-defrag.h"
 
-#include <net/ethernet.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PAYLOAD_MAX (65535 - UDP_HEADER_SIZE)
+/* What follows the IP header; with IPv4's it is no more than a packet may have. */
+#define CONTENT_MAX (65535 - 20)
 
 struct defrag_slot {
 	struct in6_addr source, destination;
 	uint32_t id;
-	size_t length; /* of what is there: the UDP header and what follows; 0: free */
-	uint8_t frame[UPLINK_FRAME_UDP_HEADERS + PAYLOAD_MAX];
+	uint8_t protocol;
+	size_t length; /* of what is there; 0: free */
+	uint8_t frame[UPLINK_FRAME_IP_HEADERS + CONTENT_MAX];
 };
-
-/* Where the UDP header lies in a slot's frame. */
-#define UDP_AT (UPLINK_FRAME_UDP_HEADERS - UDP_HEADER_SIZE)
 
 static struct defrag_slot *find(struct uplink_defrag *defrag, const struct uplink_packet *packet)
 {
@@ -26,6 +24,7 @@ static struct defrag_slot *find(struct uplink_defrag *defrag, const struct uplin
 		struct defrag_slot *slot = defrag->slots[i];
 
 		if (slot && slot->length > 0 && slot->id == packet->fragment_id &&
+			slot->protocol == packet->protocol &&
 			!memcmp(&slot->source, &packet->source.ip, sizeof(slot->source)) &&
 			!memcmp(&slot->destination, &packet->destination.ip,
 				sizeof(slot->destination)))
@@ -50,27 +49,19 @@ static struct defrag_slot *begin(struct uplink_defrag *defrag, const struct upli
 	slot->source = packet->source.ip;
 	slot->destination = packet->destination.ip;
 	slot->id = packet->fragment_id;
+	slot->protocol = packet->protocol;
 	slot->length = 0;
 	return slot;
 }
 
 static const uint8_t *finish(struct defrag_slot *slot, const uint8_t *last, size_t *ret_length)
 {
-	struct uplink_address source = {.ip = slot->source}, destination = {.ip = slot->destination};
-	const uint8_t *udp = slot->frame + UDP_AT;
-	uint8_t *payload = slot->frame + UPLINK_FRAME_UDP_HEADERS;
-	size_t length = (size_t)udp[4] << 8 | udp[5];
-	uint8_t *frame;
-
-	if (length != slot->length)
-		return NULL;
-	memcpy(&source.port, udp, 2);
-	memcpy(&destination.port, udp + 2, 2);
-	length -= UDP_HEADER_SIZE;
-	frame = uplink_frame_put_udp(payload, length, &source, &destination, last, 0);
+	uint8_t *content = slot->frame + UPLINK_FRAME_IP_HEADERS;
 	/* Both hardware addresses are those of the fragments. */
-	memcpy(frame, last, 2 * ETH_ALEN);
-	*ret_length = (size_t)(payload - frame) + length;
+	uint8_t *frame = uplink_frame_put_ip(content, slot->length, slot->protocol, &slot->source,
+		&slot->destination, last);
+
+	*ret_length = (size_t)(content - frame) + slot->length;
 	return frame;
 }
 
@@ -85,11 +76,11 @@ const uint8_t *uplink_defrag_add(struct uplink_defrag *defrag, const uint8_t *fr
 	if (!slot)
 		return NULL;
 	if (packet->fragment_offset != slot->length || length == 0 ||
-		slot->length + length > UDP_HEADER_SIZE + PAYLOAD_MAX) {
+		slot->length + length > CONTENT_MAX) {
 		slot->length = 0;
 		return NULL;
 	}
-	memcpy(slot->frame + UDP_AT + slot->length, packet->transport, length);
+	memcpy(slot->frame + UPLINK_FRAME_IP_HEADERS + slot->length, packet->transport, length);
 	slot->length += length;
 	if (packet->more_fragments)
 		return NULL;

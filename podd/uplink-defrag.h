@@ -2,13 +2,15 @@
 #pragma once
 
 /*
- * UDP datagrams that come in fragments, as those of children do whose network has a smaller MTU than
- * the tap: whose they are, and whether they may go, can be said of the whole only.
+ * Packets that come in fragments, as those of children do whose network has a smaller MTU than the
+ * tap: whose they are, and whether they may go, can be said of the whole only. Nor is libslirp given
+ * any: what it does with those of a hostile sender is not to be relied on (4.7 writes where the
+ * sender says, when the first one that comes is the last one).
  */
 
 #include "uplink-frame.h"
 
-/* Datagrams that are being put together at once; then the oldest is given up. */
+/* Packets that are being put together at once; then the oldest is given up. */
 #define UPLINK_DEFRAG_MAX 8
 
 struct uplink_defrag {

@@ -269,6 +269,17 @@ static void on_buried(struct uplink_work *work)
 	flow_free(container_of(work, struct uplink_flow, pair.work));
 }
 
+void uplink_flow_close_inner(struct uplink_flow *flow)
+{
+	struct splice_end *end = &flow->pair.ends[SPLICE_POD];
+
+	if (flow->inner < 0)
+		return;
+	uplink_loop_remove(flow->flows->loop, flow->inner, &end->watch);
+	splice_forget(end);
+	close(take_fd(&flow->inner));
+}
+
 void uplink_flow_cut(struct uplink_flow *flow)
 {
 	if (flow->state == FLOW_OPEN) {
@@ -284,8 +295,7 @@ void uplink_flow_cut(struct uplink_flow *flow)
 		flow->abandon(flow);
 	splice_forget(&flow->pair.ends[SPLICE_POD]);
 	splice_forget(&flow->pair.ends[SPLICE_HOST]);
-	if (flow->inner >= 0)
-		close(take_fd(&flow->inner));
+	uplink_flow_close_inner(flow);
 	if (flow->fd >= 0)
 		splice_reset(take_fd(&flow->fd));
 	flow->pair.work.run = on_buried;

@@ -62,6 +62,8 @@ struct uplink_flow *uplink_flow_new(struct uplink_flows *flows, struct uplink_sc
 	bool inbound, const struct uplink_address *source, const struct uplink_address *destination);
 /* Ends it in whatever state it is: sockets are reset. It is freed with the loop's next turn. */
 void uplink_flow_cut(struct uplink_flow *flow);
+/* Closes an inbound flow's socket in the pod before it was joined: another one may follow. */
+void uplink_flow_close_inner(struct uplink_flow *flow);
 /* Makes it findable by source and destination, as long as it lives. */
 void uplink_flow_hash(struct uplink_flow *flow);
 /* The youngest of them. */

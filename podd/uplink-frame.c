@@ -120,7 +120,7 @@ static void put16(uint8_t *place, size_t value)
 }
 
 /* A bridge with a smaller MTU fragments an IPv4 packet, so it has an id. */
-static void put_ip(uint8_t *ip, size_t length, const struct in6_addr *source,
+static void put_ip(uint8_t *ip, size_t length, uint8_t protocol, const struct in6_addr *source,
 	const struct in6_addr *destination, uint16_t ip_id)
 {
 	struct in_addr four;
@@ -129,7 +129,7 @@ static void put_ip(uint8_t *ip, size_t length, const struct in6_addr *source,
 		memset(ip, 0, IPV6_SIZE);
 		ip[0] = 0x60;
 		put16(ip + 4, length);
-		ip[6] = IPPROTO_UDP;
+		ip[6] = protocol;
 		ip[7] = 64;
 		memcpy(ip + 8, source, 16);
 		memcpy(ip + 24, destination, 16);
@@ -140,7 +140,7 @@ static void put_ip(uint8_t *ip, size_t length, const struct in6_addr *source,
 	put16(ip + 2, length + IPV4_SIZE);
 	put16(ip + 4, ip_id);
 	ip[8] = 64;
-	ip[9] = IPPROTO_UDP;
+	ip[9] = protocol;
 	memcpy(ip + 16, &four, sizeof(four));
 	uplink_unmap4(source, &four);
 	memcpy(ip + 12, &four, sizeof(four));
@@ -160,10 +160,26 @@ uint8_t *uplink_frame_put_udp(uint8_t *payload, size_t length, const struct upli
 	memcpy(frame, mac, ETH_ALEN);
 	memcpy(frame + ETH_ALEN, from, ETH_ALEN);
 	put16(frame + 2 * ETH_ALEN, is_four ? ETHERTYPE_IP : ETHERTYPE_IPV6);
-	put_ip(ip, length + UDP_HEADER_SIZE, &source->ip, &destination->ip, ip_id);
+	put_ip(ip, length + UDP_HEADER_SIZE, IPPROTO_UDP, &source->ip, &destination->ip, ip_id);
 	memcpy(udp, &source->port, 2);
 	memcpy(udp + 2, &destination->port, 2);
 	put16(udp + 4, length + UDP_HEADER_SIZE);
 	uplink_frame_checksum(frame, (size_t)(payload - frame) + length);
+	return frame;
+}
+
+uint8_t *uplink_frame_put_ip(uint8_t *content, size_t length, uint8_t protocol,
+	const struct in6_addr *source, const struct in6_addr *destination, const uint8_t macs[12])
+{
+	struct in_addr four;
+	bool is_four = uplink_unmap4(destination, &four);
+	uint8_t *ip = content - (is_four ? IPV4_SIZE : IPV6_SIZE);
+	uint8_t *frame = ip - ETH_HLEN;
+
+	memcpy(frame, macs, 2 * ETH_ALEN);
+	put16(frame + 2 * ETH_ALEN, is_four ? ETHERTYPE_IP : ETHERTYPE_IPV6);
+	put_ip(ip, length, protocol, source, destination, 0);
+	if (is_four)
+		put_checksum(ip + 10, sum(ip, IPV4_SIZE, 0), false);
 	return frame;
 }

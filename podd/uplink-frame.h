@@ -30,3 +30,11 @@ void uplink_frame_checksum(uint8_t *frame, size_t length);
  * begins. */
 uint8_t *uplink_frame_put_udp(uint8_t *payload, size_t length, const struct uplink_address *source,
 	const struct uplink_address *destination, const uint8_t mac[6], uint16_t ip_id);
+
+/* Ethernet and IPv6. */
+#define UPLINK_FRAME_IP_HEADERS (14 + 40)
+
+/* Puts the headers of a packet in front of what it carries, which is left as it is. @macs: both
+ * hardware addresses. Return: where the frame begins. */
+uint8_t *uplink_frame_put_ip(uint8_t *content, size_t length, uint8_t protocol,
+	const struct in6_addr *source, const struct in6_addr *destination, const uint8_t macs[12]);

@@ -146,13 +146,13 @@ static bool judge(struct uplink_gate *gate, const uint8_t *frame, size_t length)
 	return !taken;
 }
 
-/* Return: true for a frame that is no fragment of a datagram, which is consumed otherwise. */
+/* Return: true for a frame that is no fragment: those are put together, and end here. */
 static bool is_whole(struct uplink_gate *gate, const uint8_t *frame, size_t length)
 {
 	struct uplink_packet packet;
 	const uint8_t *whole;
 
-	if (uplink_frame_parse(frame, length, &packet) < 0 || packet.protocol != IPPROTO_UDP ||
+	if (uplink_frame_parse(frame, length, &packet) < 0 ||
 		!(packet.fragment || packet.more_fragments))
 		return true;
 	whole = uplink_defrag_add(&gate->defrag, frame, &packet, &length);

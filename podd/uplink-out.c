@@ -353,8 +353,14 @@ int uplink_out_new(struct uplink_loop *loop, struct uplink_flows *flows,
 	else
 		r = uplink_queue_new(loop, queue, on_syn, out, &out->queue, err);
 	if (r < 0) {
-		/* Theirs whose they were. */
-		out->listeners[0].fd = out->listeners[1].fd = -1;
+		/* Theirs whose they were; podd-outer keeps them open. */
+		for (int i = 0; i < 2; i++) {
+			struct listener *listener = &out->listeners[i];
+
+			if (listener->fd >= 0)
+				uplink_loop_remove(loop, listener->fd, &listener->watch);
+			listener->fd = -1;
+		}
 		return r;
 	}
 	*ret = take_ptr(out);

@@ -124,8 +124,7 @@ static void on_connected(struct uplink_watch *watch, uint32_t events)
 	if (r == 0) {
 		uplink_flow_open(flow, take_fd(&flow->inner));
 	} else if (r != -EINPROGRESS) {
-		splice_forget(end);
-		close(take_fd(&flow->inner));
+		uplink_flow_close_inner(flow);
 		on_refusal(flow->owner, flow, -r);
 	}
 }
@@ -180,9 +179,7 @@ static void reach(struct uplink_ports *ports, struct uplink_flow *flow)
 	if (r == 0)
 		r = begin_connect(ports, flow, source);
 	if (r < 0) {
-		splice_forget(&flow->pair.ends[SPLICE_POD]);
-		if (flow->inner >= 0)
-			close(take_fd(&flow->inner));
+		uplink_flow_close_inner(flow);
 		on_refusal(ports, flow, -r);
 	}
 }

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "uplink-marks.h"
@@ -237,16 +238,19 @@ static int configure_queue(int socket)
 int uplink_queue_new(struct uplink_loop *loop, int socket, queue_handler handler, void *opaque,
 	struct uplink_queue **ret, struct err *err)
 {
+	const struct timeval patience = {.tv_sec = 1};
 	const int one = 1, size = RECEIVE_BUFFER;
 	struct uplink_queue *queue;
 	int r;
 
-	/* A full buffer is told by the packets that time out, not by an error of recvmsg(2). */
-	(void)setsockopt(socket, SOL_NETLINK, NETLINK_NO_ENOBUFS, &one, sizeof(one));
 	(void)setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	/* Who floods it must not make its start wait for ever. */
+	(void)setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	r = bind_queue(socket);
 	if (r == 0)
 		r = configure_queue(socket);
+	/* A full buffer is told by the packets that time out, not by an error of recvmsg(2). */
+	(void)setsockopt(socket, SOL_NETLINK, NETLINK_NO_ENOBUFS, &one, sizeof(one));
 	if (r < 0)
 		return err_set(err, r, "the kernel's packet queue (nfnetlink_queue): %s", strerror(-r));
 	queue = calloc(1, sizeof(*queue));

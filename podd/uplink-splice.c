@@ -267,6 +267,10 @@ static void close_pair(struct splice_pair *pair, bool reset)
 
 		if (end->pipe)
 			pipe_give_back(pair->splice, take_ptr(end->pipe), end->held == 0);
+		/* The pod's socket may have another holder, and then close(2) leaves it in the
+		 * loop. */
+		if (i == SPLICE_POD)
+			uplink_loop_remove(pair->splice->loop, end->fd, &end->watch);
 		splice_forget(end);
 		if (reset)
 			splice_reset(take_fd(&end->fd));
@@ -293,7 +297,7 @@ static void die(struct splice_end *end)
 
 static bool write_all_or_fail(struct splice_end *to, const void *data, size_t size, int flags)
 {
-	/* A byte or a few: if even these do not fit, the connection is given up rather than its
+	/* A few at most: if even these do not fit, the connection is given up rather than its
 	 * order. */
 	if (send(to->fd, data, size, flags | MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size)
 		return true;
@@ -332,6 +336,7 @@ static bool pass_urgent(struct splice_end *from, struct splice_end *to)
 /* Return: true, if there is something to pass on now. */
 static bool fill(struct splice_pair *pair, struct splice_end *from, struct splice_end *to)
 {
+	bool blocked;
 	ssize_t n;
 
 	if (!from->readable || from->drained)
@@ -349,12 +354,13 @@ static bool fill(struct splice_pair *pair, struct splice_end *from, struct splic
 		from->readable = from->finishing || from->urgent || n >= from->pipe->slots;
 		return true;
 	}
+	blocked = would_block(n);
 	/* In front of urgent data it is EAGAIN, or 0 when the end is there as well. */
-	if ((n == 0 || would_block(n)) && from->urgent && pass_urgent(from, to))
+	if ((n == 0 || blocked) && from->urgent && pass_urgent(from, to))
 		return true;
 	if (n == 0)
 		from->drained = true;
-	else if (!would_block(n))
+	else if (!blocked)
 		from->drained = from->dead = true;
 	else
 		from->readable = false;

@@ -53,11 +53,6 @@ struct splice_pair {
 	void (*done)(struct splice_pair *pair);
 };
 
-struct splice_counters {
-	unsigned pipes;
-	uint64_t bytes[2]; /* that came from the pod, from the host */
-};
-
 /* @pipes_max bounds the pairs whose data can wait at once, for somebody who does not read. */
 int uplink_splice_new(sd_event *event, struct uplink_loop *loop, unsigned pipes_max,
 	struct uplink_splice **ret, struct err *err);
@@ -69,7 +64,8 @@ CLEANUP_DEFINE(uplink_splice, uplink_splice_free)
 int uplink_splice_watch(struct uplink_splice *splice, struct splice_end *end, int fd,
 	void (*ready)(struct uplink_watch *watch, uint32_t events));
 void splice_note(struct splice_end *end, uint32_t events);
-/* Before its socket is closed without having been joined. Closing takes it out of the loop. */
+/* Before its socket is closed without having been joined. That takes it out of the loop, unless somebody
+ * else holds it: a socket of the pod's netns is to be removed first. */
 void splice_forget(struct splice_end *end);
 
 /* Takes over both sockets (connected, non-blocking) on success. @pair is all zero, but for an end
