@@ -17,6 +17,7 @@
 #include "outer-rules.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -49,6 +50,7 @@ static void __attribute__((format(printf, 2, 3))) add(struct text *text, const c
 	text->length += (size_t)vsnprintf(
 		text->data + text->length, text->size - text->length, format, args);
 	va_end(args);
+	assert(text->length < text->size);
 }
 
 /* Not by conntrack's state: a connection may come from the port of one that it still remembers. */

@@ -61,7 +61,7 @@ struct outer_request {
 #define OUTER_TEXT_MAX 2048
 
 struct outer_reply {
-	int32_t result; /* 0 or -errno; a positive one: worked, but text warns */
+	int32_t result; /* 0 or -errno, then text says why */
 	uint32_t queue; /* OUTER_NET: enum outer_queue */
 	uint32_t transparent; /* OUTER_NET: published ports can keep their clients' addresses */
 	char text[OUTER_TEXT_MAX];

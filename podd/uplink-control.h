@@ -14,14 +14,13 @@
 
 struct uplink_control;
 
-/* Carries out one request, whose shape was checked. @fds
- * are the UPLINK_REQUEST_FDS_MAX that may have come with it, or -1; whoever keeps one sets it to -1.
- * Return: 0 or -errno with the message. */
+/* Carries out one request, whose shape was checked. @fds are the UPLINK_REQUEST_FDS_MAX that may have
+ * come with it, or -1; whoever keeps one sets it to -1. Return: 0 or -errno with the message. */
 typedef int (*uplink_control_serve)(struct uplink_control *control,
 	const struct uplink_request *request, int *fds, void *opaque, struct err *err);
 
 /* Serves @connection now, and one after the other those that @listener accepts once it ended, if
- * they come from @uid. Both are taken over. */
+ * they come from the uid that this process runs as. Both are taken over. */
 int uplink_control_new(sd_event *event, int connection, int listener,
 	uplink_control_serve serve, void *opaque, struct uplink_control **ret, struct err *err);
 /* Sends a reply before the last one. Return: 0 or -errno. */

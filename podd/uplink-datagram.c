@@ -104,7 +104,8 @@ static struct client *find_answer(struct uplink_datagrams *datagrams,
 {
 	struct client *client = *answer_bucket(datagrams, source, server);
 
-	while (client && !(uplink_address_equal(&client->source, source) && uplink_address_equal(&client->server, server)))
+	while (client && !(uplink_address_equal(&client->source, source) &&
+				 uplink_address_equal(&client->server, server)))
 		client = client->next_by_answer;
 	return client;
 }

@@ -111,7 +111,8 @@ bool uplink_tracker_note(struct uplink_tracker *tracker, const struct uplink_sco
 
 	if (packet->fragment)
 		return false;
-	while (track && !(track->protocol == packet->protocol && uplink_address_equal(&track->source, source) &&
+	while (track && !(track->protocol == packet->protocol &&
+				uplink_address_equal(&track->source, source) &&
 				uplink_address_equal(&track->destination, destination)))
 		track = track->next;
 	if (!track && inward)

@@ -23,8 +23,8 @@ void uplink_udp_free(struct uplink_udp *udp);
 CLEANUP_DEFINE(uplink_udp, uplink_udp_free)
 
 /* A datagram from the pod, that the rules allow. There are UPLINK_UDP_MAX sockets, and a child has
- * UPLINK_CHILD_UDP_MAX: then the one that was silent longest is closed. Return: false when it is for libslirp. It may wait
- * for uplink_udp_flush(). */
+ * UPLINK_CHILD_UDP_MAX: then the one that was silent longest is closed. It may wait for
+ * uplink_udp_flush(). Return: false when it is for libslirp. */
 bool uplink_udp_send(struct uplink_udp *udp, struct uplink_scope *scope,
 	const struct uplink_packet *packet);
 /* No more datagrams come for now. */

@@ -3,9 +3,9 @@
 
 /*
  * What podd and podd-uplink say to each other, over a SOCK_SEQPACKET socket: one request, one
- * reply (but for UPLINK_ADOPT), in this order. podd-uplink keeps serving when podd goes; a new podd connects to
- * uplink.sock in the pod's directory, whose listening socket podd-uplink inherited. Only the uid
- * that podd-uplink runs for may connect.
+ * reply (but for UPLINK_ADOPT), in this order. podd-uplink keeps serving when podd goes; a new podd
+ * connects to uplink.sock in the pod's directory, whose listening socket podd-uplink inherited. Only
+ * the uid that podd-uplink runs for may connect.
  */
 
 #include <netinet/in.h>
