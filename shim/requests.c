@@ -34,6 +34,7 @@ struct peer {
 	uint8_t *input;            /* not written yet; of no length: the end of the input */
 	size_t input_length;
 	size_t input_done;
+	bool input_ended;          /* it has said so: for this run and those to come */
 };
 
 struct requests {
@@ -134,6 +135,7 @@ static void handle_input(struct peer *peer, const struct shim_message *message)
 
 	if (!peer->exec && !(peer->streams & SHIM_STREAM_STDIN))
 		return;
+	peer->input_ended |= message->length == 0;
 	n = write_input(peer, message->data, message->length);
 	if (!input_of(peer) || n < message->length)
 		keep_input(peer, message->data + n, message->length - n);
@@ -381,6 +383,15 @@ static void tell_writable(struct client *client, void *argument)
 		continue_input(peer);
 }
 
+/* The end may have come when the run before had lost its reader, but was not known to have ended. */
+static void tell_end_of_input(struct client *client, void *argument)
+{
+	const struct peer *peer = client_data(client);
+
+	if (peer && !peer->exec && peer->input_ended && !peer->input)
+		write_input(peer, NULL, 0);
+}
+
 static void on_started(void *userdata, pid_t init)
 {
 	struct requests *requests = userdata;
@@ -388,6 +399,7 @@ static void on_started(void *userdata, pid_t init)
 
 	clients_each(requests->clients, tell_starter, &news);
 	clients_each(requests->clients, tell_writable, NULL);
+	clients_each(requests->clients, tell_end_of_input, NULL);
 }
 
 static void tell_end(struct client *client, void *argument)
