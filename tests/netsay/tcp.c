@@ -16,6 +16,8 @@ enum {
 	SOME = 5000,
 	MUCH = 100000,
 	LARGE = 24 << 20,
+	/* More than the buffers of two connections one behind the other take. */
+	SLOW = 96 << 20,
 	ALL = 1 << 30,
 	/* Longer than any path needs to take in what it has room for. */
 	BLOCKED_MS = 300,
@@ -234,22 +236,22 @@ static void slow_reader_client(struct talk *talk)
 	char byte;
 
 	fcntl(talk->fd, F_SETFL, flags | O_NONBLOCK);
-	while (sent < LARGE && poll(&waiting, 1, BLOCKED_MS) == 1) {
+	while (sent < SLOW && poll(&waiting, 1, BLOCKED_MS) == 1) {
 		ssize_t n = send(talk->fd, bytes, sizeof(bytes), MSG_NOSIGNAL);
 
 		if (n < 0 && errno != EAGAIN)
 			break;
 		sent += n > 0 ? (size_t)n : 0;
 	}
-	talk_say(talk, "blocked: %s", sent < LARGE ? "yes" : "no");
+	talk_say(talk, "blocked: %s", sent < SLOW ? "yes" : "no");
 	/* It ends when the server has begun. */
 	int release = scenario_connect(talk, "release");
 	if (release < 0 || recv(release, &byte, 1, 0) != 0)
 		talk_say(talk, "the server does not begin");
 	close(release);
 	fcntl(talk->fd, F_SETFL, flags);
-	while (sent < LARGE) {
-		size_t part = LARGE - sent < sizeof(bytes) ? LARGE - sent : sizeof(bytes);
+	while (sent < SLOW) {
+		size_t part = SLOW - sent < sizeof(bytes) ? SLOW - sent : sizeof(bytes);
 		ssize_t n = send(talk->fd, bytes, part, MSG_NOSIGNAL);
 
 		if (n < 0) {
