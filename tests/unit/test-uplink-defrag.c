@@ -143,7 +143,7 @@ static void there_is_a_limit_and_the_oldest_go(void **state)
 static void no_whole_is_larger_than_a_packet(void **state)
 {
 	struct uplink_defrag defrag = {};
-	uint8_t content[66000] = {};
+	uint8_t content[65535 + 1480] = {};
 	const uint8_t *frame = NULL;
 	size_t length, offset = 0;
 
