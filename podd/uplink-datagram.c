@@ -189,8 +189,7 @@ static struct client *client_new(struct socket *socket, const struct uplink_addr
 	*bucket = client;
 	age_add(&datagrams->ages, &client->age);
 	datagrams->n_clients++;
-	(void)sd_event_source_set_enabled(datagrams->timer, SD_EVENT_ON);
-	uplink_loop_timers_changed(datagrams->loop);
+	(void)uplink_loop_start_timer(datagrams->loop, datagrams->timer, TICK_US);
 	return client;
 }
 
@@ -221,11 +220,10 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *opaque)
 			forget(client);
 	}
 	/* A burst's memory is given back, and without clients the pod sleeps. */
-	if (!datagrams->ages.oldest) {
-		uplink_batch_trim(&datagrams->batch);
-		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	}
-	return sd_event_source_set_time_relative(source, TICK_US);
+	if (datagrams->ages.oldest)
+		return uplink_loop_start_timer(datagrams->loop, source, TICK_US);
+	uplink_batch_trim(&datagrams->batch);
+	return 0;
 }
 
 /* ---- to the pod ---- */
@@ -458,7 +456,7 @@ void uplink_datagrams_report(const struct uplink_datagrams *datagrams,
 	}
 }
 
-int uplink_datagrams_new(sd_event *event, struct uplink_loop *loop, struct uplink_scopes *scopes,
+int uplink_datagrams_new(struct uplink_loop *loop, struct uplink_scopes *scopes,
 	void (*write)(void *opaque, const uint8_t *frame, size_t length), void *opaque,
 	struct uplink_datagrams **ret, struct err *err)
 {
@@ -471,13 +469,10 @@ int uplink_datagrams_new(sd_event *event, struct uplink_loop *loop, struct uplin
 	datagrams->scopes = scopes;
 	datagrams->write = write;
 	datagrams->opaque = opaque;
-	r = sd_event_add_time_relative(event, &datagrams->timer, CLOCK_MONOTONIC, TICK_US, TICK_US,
-		on_timer, datagrams);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(datagrams->timer, SD_EVENT_OFF);
+	r = uplink_loop_add_timer(loop, TICK_US / 10, on_timer, datagrams, &datagrams->timer, err);
 	if (r < 0) {
 		free(datagrams);
-		return err_set(err, r, "cannot make a timer: %s", strerror(-r));
+		return r;
 	}
 	*ret = datagrams;
 	return 0;

@@ -18,7 +18,7 @@
 struct uplink_datagrams;
 
 /* @write sends a frame to the pod. */
-int uplink_datagrams_new(sd_event *event, struct uplink_loop *loop, struct uplink_scopes *scopes,
+int uplink_datagrams_new(struct uplink_loop *loop, struct uplink_scopes *scopes,
 	void (*write)(void *opaque, const uint8_t *frame, size_t length), void *opaque,
 	struct uplink_datagrams **ret, struct err *err);
 void uplink_datagrams_free(struct uplink_datagrams *datagrams);

@@ -79,23 +79,10 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *opaque)
 	flows->tick(flows->opaque);
 	uplink_splice_trim(flows->splice);
 	/* Without flows the pod sleeps. */
-	if (!flows->first)
-		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	return sd_event_source_set_time_relative(source, TICK_US);
+	return flows->first ? uplink_loop_start_timer(flows->loop, source, TICK_US) : 0;
 }
 
-static void start_timer(struct uplink_flows *flows)
-{
-	int enabled;
-
-	if (sd_event_source_get_enabled(flows->timer, &enabled) < 0 || enabled != SD_EVENT_OFF)
-		return;
-	(void)sd_event_source_set_time_relative(flows->timer, TICK_US);
-	(void)sd_event_source_set_enabled(flows->timer, SD_EVENT_ON);
-	uplink_loop_timers_changed(flows->loop);
-}
-
-int uplink_flows_new(sd_event *event, struct uplink_loop *loop, struct uplink_scopes *scopes,
+int uplink_flows_new(struct uplink_loop *loop, struct uplink_scopes *scopes,
 	void (*tick)(void *opaque), void *opaque, struct uplink_flows **ret, struct err *err)
 {
 	autoptr(uplink_flows) flows = calloc(1, sizeof(*flows));
@@ -106,17 +93,14 @@ int uplink_flows_new(sd_event *event, struct uplink_loop *loop, struct uplink_sc
 	flows->loop = loop;
 	flows->scopes = scopes;
 	flows->max = most_flows(PIPES_MAX);
-	r = uplink_splice_new(event, loop, PIPES_MAX, &flows->splice, err);
+	r = uplink_splice_new(loop, PIPES_MAX, &flows->splice, err);
 	if (r < 0)
 		return r;
 	flows->tick = tick;
 	flows->opaque = opaque;
-	r = sd_event_add_time_relative(event, &flows->timer, CLOCK_MONOTONIC, TICK_US,
-		TICK_ACCURACY_US, on_timer, flows);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(flows->timer, SD_EVENT_OFF);
+	r = uplink_loop_add_timer(loop, TICK_ACCURACY_US, on_timer, flows, &flows->timer, err);
 	if (r < 0)
-		return err_set(err, r, "cannot make a timer: %s", strerror(-r));
+		return r;
 	*ret = take_ptr(flows);
 	return 0;
 }
@@ -234,7 +218,7 @@ struct uplink_flow *uplink_flow_new(struct uplink_flows *flows, struct uplink_sc
 	flows->n++;
 	scope->counters.flows++;
 	scope->counters.flows_total++;
-	start_timer(flows);
+	(void)uplink_loop_start_timer(flows->loop, flows->timer, TICK_US);
 	return flow;
 }
 

@@ -51,7 +51,7 @@ struct uplink_flows;
 
 /* While there are flows, @tick is called about once a second. A peer that is gone for ever must not
  * keep a connection that nobody uses: TCP's own keepalive ends it, but only where it is old. */
-int uplink_flows_new(sd_event *event, struct uplink_loop *loop, struct uplink_scopes *scopes,
+int uplink_flows_new(struct uplink_loop *loop, struct uplink_scopes *scopes,
 	void (*tick)(void *opaque), void *opaque, struct uplink_flows **ret, struct err *err);
 void uplink_flows_free(struct uplink_flows *flows);
 CLEANUP_DEFINE(uplink_flows, uplink_flows_free)

@@ -106,6 +106,36 @@ bool uplink_loop_busy(const struct uplink_loop *loop)
 	return loop->first || loop->timers_changed;
 }
 
+int uplink_loop_add_timer(struct uplink_loop *loop, uint64_t accuracy_us,
+	sd_event_time_handler_t handler, void *opaque, sd_event_source **ret, struct err *err)
+{
+	sd_event_source *timer = NULL;
+	int r = sd_event_add_time(loop->event, &timer, CLOCK_MONOTONIC, UINT64_MAX, accuracy_us,
+		handler, opaque);
+
+	if (r >= 0)
+		r = sd_event_source_set_enabled(timer, SD_EVENT_OFF);
+	if (r < 0) {
+		sd_event_source_unref(timer);
+		return err_set(err, r, "cannot make a timer: %s", strerror(-r));
+	}
+	*ret = timer;
+	return 0;
+}
+
+int uplink_loop_start_timer(struct uplink_loop *loop, sd_event_source *timer, uint64_t delay_us)
+{
+	int enabled, r = sd_event_source_get_enabled(timer, &enabled);
+
+	if (r < 0 || enabled != SD_EVENT_OFF)
+		return r < 0 ? r : 0;
+	r = sd_event_source_set_time_relative(timer, delay_us);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+	uplink_loop_timers_changed(loop);
+	return r < 0 ? r : 0;
+}
+
 void uplink_loop_timers_changed(struct uplink_loop *loop)
 {
 	loop->timers_changed = true;

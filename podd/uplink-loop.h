@@ -50,7 +50,14 @@ void uplink_loop_remove(struct uplink_loop *loop, int fd, struct uplink_watch *w
 void uplink_loop_defer(struct uplink_loop *loop, struct uplink_work *work);
 /* True while the next turn should not wait. */
 bool uplink_loop_busy(const struct uplink_loop *loop);
-/* A timer of sd-event was set outside of its own callbacks: it must hear of it. */
+
+/* A timer of CLOCK_MONOTONIC that is not started. Return: 0 or -errno. */
+int uplink_loop_add_timer(struct uplink_loop *loop, uint64_t accuracy_us,
+	sd_event_time_handler_t handler, void *opaque, sd_event_source **ret, struct err *err);
+/* Calls the handler once, in @delay_us, unless it will be called anyway. To be called in the
+ * handler for a timer that goes on. Return: 0 or -errno. */
+int uplink_loop_start_timer(struct uplink_loop *loop, sd_event_source *timer, uint64_t delay_us);
+/* A timer of sd-event was set otherwise, outside of its handler: sd-event must hear of it. */
 void uplink_loop_timers_changed(struct uplink_loop *loop);
 
 /* CLOCK_MONOTONIC, a few milliseconds coarse. */

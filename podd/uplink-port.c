@@ -78,21 +78,10 @@ static void reach(struct uplink_ports *ports, struct uplink_flow *flow);
 
 /* ---- to the server ---- */
 
-static void start_timer(struct uplink_ports *ports)
-{
-	int enabled;
-
-	if (sd_event_source_get_enabled(ports->timer, &enabled) < 0 || enabled != SD_EVENT_OFF)
-		return;
-	(void)sd_event_source_set_time_relative(ports->timer, RETRY_US);
-	(void)sd_event_source_set_enabled(ports->timer, SD_EVENT_ONESHOT);
-	uplink_loop_timers_changed(ports->loop);
-}
-
 static void wait_for_server(struct uplink_ports *ports, struct uplink_flow *flow)
 {
 	flow->state = FLOW_WAITING;
-	start_timer(ports);
+	(void)uplink_loop_start_timer(ports->loop, ports->timer, RETRY_US);
 }
 
 /* Until when a server that is there, but refuses, is waited for: it may be about to listen. */
@@ -389,7 +378,7 @@ int uplink_ports_each(struct uplink_ports *ports,
 	return r;
 }
 
-int uplink_ports_new(sd_event *event, struct uplink_loop *loop, struct uplink_flows *flows,
+int uplink_ports_new(struct uplink_loop *loop, struct uplink_flows *flows,
 	struct uplink_scopes *scopes, struct uplink_datagrams *datagrams, bool transparent,
 	int sockets,
 	struct uplink_ports **ret, struct err *err)
@@ -404,12 +393,9 @@ int uplink_ports_new(sd_event *event, struct uplink_loop *loop, struct uplink_fl
 	ports->scopes = scopes;
 	ports->datagrams = datagrams;
 	ports->transparent = transparent;
-	r = sd_event_add_time_relative(event, &ports->timer, CLOCK_MONOTONIC, RETRY_US,
-		RETRY_ACCURACY_US, on_timer, ports);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(ports->timer, SD_EVENT_OFF);
+	r = uplink_loop_add_timer(loop, RETRY_ACCURACY_US, on_timer, ports, &ports->timer, err);
 	if (r < 0)
-		return err_set(err, r, "cannot make a timer: %s", strerror(-r));
+		return r;
 	r = uplink_sockets_new(loop, sockets, on_sockets, ports, &ports->sockets, err);
 	if (r < 0)
 		return r;

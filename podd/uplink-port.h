@@ -16,7 +16,7 @@
 struct uplink_ports;
 
 /* @sockets: see uplink_sockets_new(), taken over on success. */
-int uplink_ports_new(sd_event *event, struct uplink_loop *loop, struct uplink_flows *flows,
+int uplink_ports_new(struct uplink_loop *loop, struct uplink_flows *flows,
 	struct uplink_scopes *scopes, struct uplink_datagrams *datagrams, bool transparent,
 	int sockets,
 	struct uplink_ports **ret, struct err *err);

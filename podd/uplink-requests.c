@@ -82,7 +82,7 @@ static int make_parts(struct uplink *uplink, int tap, struct err *err)
 
 	r = uplink_scopes_new(config, &uplink->scopes, err);
 	if (r == 0)
-		r = uplink_flows_new(uplink->event, uplink->loop, uplink->scopes, on_tick, uplink,
+		r = uplink_flows_new(uplink->loop, uplink->scopes, on_tick, uplink,
 			&uplink->flows, err);
 	if (r == 0)
 		r = uplink_gate_new(uplink->scopes, config, &uplink->gate, err);
@@ -90,10 +90,10 @@ static int make_parts(struct uplink *uplink, int tap, struct err *err)
 		r = uplink_slirp_new(uplink->event, uplink->loop, uplink->gate, tap, config,
 			&uplink->slirp, err);
 	if (r == 0)
-		r = uplink_datagrams_new(uplink->event, uplink->loop, uplink->scopes,
+		r = uplink_datagrams_new(uplink->loop, uplink->scopes,
 			write_datagram, uplink, &uplink->datagrams, err);
 	if (r == 0)
-		r = uplink_udp_new(uplink->event, uplink->loop, uplink->scopes, &uplink->target,
+		r = uplink_udp_new(uplink->loop, uplink->scopes, &uplink->target,
 			uplink_slirp_mac(uplink->slirp), write_datagram, uplink, &uplink->udp, err);
 	if (r < 0)
 		return r;
@@ -160,7 +160,7 @@ static int serve_net(struct uplink *uplink, const struct uplink_request *request
 
 	if (uplink->ports || fds[UPLINK_NET_SOCKETS] < 0)
 		return err_set(err, -EINVAL, "the uplink has this already, or its fds are missing");
-	r = uplink_ports_new(uplink->event, uplink->loop, uplink->flows, uplink->scopes,
+	r = uplink_ports_new(uplink->loop, uplink->flows, uplink->scopes,
 		uplink->datagrams, request->config.transparent, fds[UPLINK_NET_SOCKETS],
 		&uplink->ports, err);
 	if (r < 0)

@@ -217,13 +217,6 @@ static void forget_young(struct splice_pair *pair)
 	pair->delayed = false;
 }
 
-static int start_timer(struct uplink_splice *splice)
-{
-	int r = sd_event_source_set_time_relative(splice->timer, RESET_DELAY_US);
-
-	return r < 0 ? r : sd_event_source_set_enabled(splice->timer, SD_EVENT_ONESHOT);
-}
-
 static int on_timer(sd_event_source *source, uint64_t now, void *opaque)
 {
 	struct uplink_splice *splice = opaque;
@@ -231,7 +224,7 @@ static int on_timer(sd_event_source *source, uint64_t now, void *opaque)
 	while (splice->due)
 		close_pair(splice->due, true);
 	splice->due = take_ptr(splice->young);
-	return splice->due ? start_timer(splice) : 0;
+	return splice->due ? uplink_loop_start_timer(splice->loop, source, RESET_DELAY_US) : 0;
 }
 
 /* A program whose connection was reset when it had only just been made has seen it made, if there is
@@ -246,9 +239,8 @@ static bool reset_later(struct splice_pair *pair)
 	if (pair->delayed || uplink_loop_now_ms() - pair->born_ms > YOUNG_MS)
 		return pair->delayed;
 	/* One that is under way is left alone: others would put it off for ever. */
-	if (first && start_timer(splice) < 0)
+	if (first && uplink_loop_start_timer(splice->loop, splice->timer, RESET_DELAY_US) < 0)
 		return false;
-	uplink_loop_timers_changed(splice->loop);
 	pair->delayed = true;
 	pair->next_young = *list;
 	*list = pair;
@@ -535,7 +527,7 @@ void uplink_splice_cut(struct splice_pair *pair)
 	close_pair(pair, true);
 }
 
-int uplink_splice_new(sd_event *event, struct uplink_loop *loop, unsigned pipes_max,
+int uplink_splice_new(struct uplink_loop *loop, unsigned pipes_max,
 	struct uplink_splice **ret, struct err *err)
 {
 	struct uplink_splice *splice = calloc(1, sizeof(*splice));
@@ -543,13 +535,10 @@ int uplink_splice_new(sd_event *event, struct uplink_loop *loop, unsigned pipes_
 
 	if (!splice)
 		return err_oom(err);
-	r = sd_event_add_time_relative(event, &splice->timer, CLOCK_MONOTONIC, RESET_DELAY_US, 1000,
-		on_timer, splice);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(splice->timer, SD_EVENT_OFF);
+	r = uplink_loop_add_timer(loop, 1000, on_timer, splice, &splice->timer, err);
 	if (r < 0) {
 		free(splice);
-		return err_set(err, r, "cannot make a timer: %s", strerror(-r));
+		return r;
 	}
 	splice->loop = loop;
 	splice->pipes_max = pipes_max;

@@ -54,7 +54,7 @@ struct splice_pair {
 };
 
 /* @pipes_max bounds the pairs whose data can wait at once, for somebody who does not read. */
-int uplink_splice_new(sd_event *event, struct uplink_loop *loop, unsigned pipes_max,
+int uplink_splice_new(struct uplink_loop *loop, unsigned pipes_max,
 	struct uplink_splice **ret, struct err *err);
 void uplink_splice_free(struct uplink_splice *splice);
 CLEANUP_DEFINE(uplink_splice, uplink_splice_free)

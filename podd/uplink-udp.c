@@ -141,22 +141,10 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *opaque)
 		if (now - socket->used_ms > (socket->answered ? BOTH_WAYS_MS : ONE_WAY_MS))
 			close_socket(socket);
 	}
-	if (!udp->ages.oldest) {
-		uplink_batch_trim(&udp->batch);
-		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	}
-	return sd_event_source_set_time_relative(source, TICK_US);
-}
-
-static void start_timer(struct uplink_udp *udp)
-{
-	int enabled;
-
-	if (sd_event_source_get_enabled(udp->timer, &enabled) < 0 || enabled != SD_EVENT_OFF)
-		return;
-	(void)sd_event_source_set_time_relative(udp->timer, TICK_US);
-	(void)sd_event_source_set_enabled(udp->timer, SD_EVENT_ON);
-	uplink_loop_timers_changed(udp->loop);
+	if (udp->ages.oldest)
+		return uplink_loop_start_timer(udp->loop, source, TICK_US);
+	uplink_batch_trim(&udp->batch);
+	return 0;
 }
 
 /* ---- to the pod ---- */
@@ -322,7 +310,7 @@ static struct socket *socket_new(struct uplink_udp *udp, struct uplink_scope *sc
 	*place = socket;
 	age_add(&udp->ages, &socket->age);
 	udp->n++;
-	start_timer(udp);
+	(void)uplink_loop_start_timer(udp->loop, udp->timer, TICK_US);
 	return socket;
 }
 
@@ -485,7 +473,7 @@ bool uplink_udp_send(struct uplink_udp *udp, struct uplink_scope *scope,
 	return true;
 }
 
-int uplink_udp_new(sd_event *event, struct uplink_loop *loop, struct uplink_scopes *scopes,
+int uplink_udp_new(struct uplink_loop *loop, struct uplink_scopes *scopes,
 	const struct uplink_target *target, const uint8_t mac[6],
 	void (*write)(void *opaque, const uint8_t *frame, size_t length), void *opaque,
 	struct uplink_udp **ret, struct err *err)
@@ -501,12 +489,9 @@ int uplink_udp_new(sd_event *event, struct uplink_loop *loop, struct uplink_scop
 	udp->write = write;
 	udp->opaque = opaque;
 	memcpy(udp->mac, mac, sizeof(udp->mac));
-	r = sd_event_add_time_relative(event, &udp->timer, CLOCK_MONOTONIC, TICK_US, TICK_US / 10,
-		on_timer, udp);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(udp->timer, SD_EVENT_OFF);
+	r = uplink_loop_add_timer(loop, TICK_US / 10, on_timer, udp, &udp->timer, err);
 	if (r < 0)
-		return err_set(err, r, "cannot make a timer: %s", strerror(-r));
+		return r;
 	*ret = take_ptr(udp);
 	return 0;
 }

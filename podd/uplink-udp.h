@@ -15,7 +15,7 @@
 struct uplink_udp;
 
 /* @write sends a frame to the pod, from @mac's owner's point of view: it is the tap's address. */
-int uplink_udp_new(sd_event *event, struct uplink_loop *loop, struct uplink_scopes *scopes,
+int uplink_udp_new(struct uplink_loop *loop, struct uplink_scopes *scopes,
 	const struct uplink_target *target, const uint8_t mac[6],
 	void (*write)(void *opaque, const uint8_t *frame, size_t length), void *opaque,
 	struct uplink_udp **ret, struct err *err);

@@ -8,22 +8,11 @@ NETSAY=$PODD_BUILD/tests/netsay/netsay
 WIRE=$BATS_TEST_DIRNAME/wire
 PORT=7000
 
-# ---- what this build and this machine can do ----
-
-# The options of a pod that is made without the fast path.
-without_fast_path() {
-	! podctl create --help | grep -q -- --uplink-path || echo "--uplink-path libslirp"
-}
-
-# The fast path must be in use where there is one at all: a fall-back here is a failure.
+# A fall-back is a failure.
 need_fast_path() {
-	podctl inspect net0 | json - '.[0].uplink.path' || skip "this podd has no fast path"
 	equal "$(podctl inspect net0 | jq -r '.[0].uplink.path')" splice \
 		"$(podctl inspect net0 | jq -c '.[0].uplink')"
 }
-
-# Of a pod that runs.
-publishes() { podctl port list "$1" >/dev/null 2>&1; }
 
 # ---- the server ----
 

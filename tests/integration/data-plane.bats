@@ -15,7 +15,7 @@ setup_file() {
 	podctl create net0
 	podctl start net0
 	# shellcheck disable=SC2046  # words
-	podctl create $(without_fast_path) plain
+	podctl create --uplink-path libslirp plain
 	podctl start plain
 	box run client -d --network podd --cap-add NET_ADMIN --cap-add NET_RAW sleep 1000
 }
@@ -171,7 +171,7 @@ LIBSLIRP_TCP=(say-and-answer client-ends-its-direction server-ends-its-direction
 		done
 	done
 	# shellcheck disable=SC2046  # words
-	for options in "" "$(without_fast_path)"; do
+	for options in "" "--uplink-path libslirp"; do
 		# shellcheck disable=SC2086  # words
 		podctl create --host-loopback $options open
 		podctl start open

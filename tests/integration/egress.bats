@@ -14,7 +14,7 @@ setup_file() {
 	podctl create net0
 	podctl start net0
 	# shellcheck disable=SC2046  # words
-	podctl create $(without_fast_path) plain
+	podctl create --uplink-path libslirp plain
 	podctl start plain
 	box run client -d --network podd --cap-add NET_RAW sleep 1000
 	box run sibling -d --network podd sleep 1000
@@ -266,7 +266,7 @@ rules_are() { equal "$(rules "$@")" "$(cat)"; }
 # ---- from when to when ----
 
 @test "rules that a pod is created with hold from its start" {
-	for options in "" "$(without_fast_path)"; do
+	for options in "" "--uplink-path libslirp"; do
 		# shellcheck disable=SC2086  # words
 		podctl create $options --egress 'deny to 192.0.2.1' --egress 'deny to 2001:db8::1 log' ruled
 		podctl start ruled

@@ -33,7 +33,7 @@ static void flowing_init(struct flowing *flowing)
 	*flowing = (struct flowing){};
 	looped_init(&flowing->looped);
 	assert_int_equal(uplink_scopes_new(&config, &flowing->scopes, NULL), 0);
-	assert_int_equal(uplink_flows_new(flowing->looped.event, flowing->looped.loop,
+	assert_int_equal(uplink_flows_new(flowing->looped.loop,
 				 flowing->scopes, on_tick, flowing, &flowing->flows, NULL), 0);
 	flowing->flows->max = UPLINK_FLOWS_MAX; /* whatever RLIMIT_NOFILE is here */
 }

@@ -49,11 +49,11 @@ static void publishing_init(struct publishing *publishing)
 		0);
 	publishing->outer = ends[1];
 	assert_int_equal(uplink_scopes_new(&config, &publishing->scopes, NULL), 0);
-	assert_int_equal(uplink_flows_new(publishing->looped.event, publishing->looped.loop,
+	assert_int_equal(uplink_flows_new(publishing->looped.loop,
 				 publishing->scopes, on_tick, NULL, &publishing->flows, NULL), 0);
-	assert_int_equal(uplink_datagrams_new(publishing->looped.event, publishing->looped.loop,
+	assert_int_equal(uplink_datagrams_new(publishing->looped.loop,
 				 publishing->scopes, on_write, NULL, &publishing->datagrams, NULL), 0);
-	assert_int_equal(uplink_ports_new(publishing->looped.event, publishing->looped.loop,
+	assert_int_equal(uplink_ports_new(publishing->looped.loop,
 				 publishing->flows, publishing->scopes, publishing->datagrams, false,
 				 ends[0], &publishing->ports, NULL), 0);
 }

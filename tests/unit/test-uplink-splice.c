@@ -34,7 +34,7 @@ static void splicing_init(struct splicing *splicing, unsigned pipes)
 {
 	*splicing = (struct splicing){};
 	looped_init(&splicing->looped);
-	assert_int_equal(uplink_splice_new(splicing->looped.event, splicing->looped.loop, pipes,
+	assert_int_equal(uplink_splice_new(splicing->looped.loop, pipes,
 				 &splicing->splice, NULL), 0);
 }
 

@@ -44,7 +44,7 @@ static void posting_init(struct posting *posting)
 	posting->target.config.host_loopback = true;
 	looped_init(&posting->looped);
 	assert_int_equal(uplink_scopes_new(&posting->target.config, &posting->scopes, NULL), 0);
-	assert_int_equal(uplink_udp_new(posting->looped.event, posting->looped.loop,
+	assert_int_equal(uplink_udp_new(posting->looped.loop,
 				 posting->scopes, &posting->target, mac, on_write, posting,
 				 &posting->udp, NULL), 0);
 	posting->server = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
