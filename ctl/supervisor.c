@@ -206,7 +206,7 @@ int64_t supervisor_number(const struct json *object, const char *key)
 	return number;
 }
 
-void supervisor_add_all(
+static void add_all(
 	const struct supervisor *supervisor, const struct json *list, struct json *array)
 {
 	for (size_t i = 0; i < json_length(list); i++) {
@@ -242,9 +242,23 @@ int supervisor_list(const struct supervisor *supervisor, const char *method, con
 		if (r >= 0 && json_read_array(reply, key, true, &list, err) < 0)
 			r = -EPROTO;
 		if (r >= 0)
-			supervisor_add_all(supervisor, list, array);
+			add_all(supervisor, list, array);
 	}
 	return r < 0 ? explain(supervisor, r, err) : 0;
+}
+
+int supervisor_change(const struct supervisor *supervisor, const char *method,
+	struct json *parameters, const char *key, struct json **ret)
+{
+	autoptr(json) reply = NULL;
+	struct err err = {};
+	int r = supervisor_call(supervisor, method, parameters, &reply, &err);
+
+	if (r < 0)
+		return ctl_fail(r, &err);
+	*ret = json_new_array();
+	add_all(supervisor, json_get(reply, key), *ret);
+	return -1;
 }
 
 static int list_one(const struct ctl *ctl, const char *text, const char *method, const char *key,

@@ -56,9 +56,10 @@ int supervisor_list(const struct supervisor *supervisor, const char *method, con
 const char *supervisor_text(const struct json *object, const char *key);
 int64_t supervisor_number(const struct json *object, const char *key);
 
-/* Appends copies of the members of a list that came otherwise. */
-void supervisor_add_all(const struct supervisor *supervisor, const struct json *list,
-	struct json *array);
+/* Calls @method, takes @parameters over, and has in *ret what its answer lists in @key, as
+ * supervisor_list() has it. Return: -1, or the exit status of a failure. */
+int supervisor_change(const struct supervisor *supervisor, const char *method,
+	struct json *parameters, const char *key, struct json **ret);
 
 /* supervisor_list() for @text, or with NULL for every pod that runs: what fails for one of them is
  * told, and the others are listed all the same. Return: -1, or the exit status of a failure; in

@@ -70,16 +70,10 @@ static int print_rules(const struct json *rules, bool json)
 static int change(
 	const struct supervisor *supervisor, const char *method, struct json *parameters, bool json)
 {
-	autoptr(json) rules = json_new_array();
-	autoptr(json) reply = NULL;
-	struct err err = {};
-	int r;
+	autoptr(json) rules = NULL;
+	int status = supervisor_change(supervisor, method, parameters, "rules", &rules);
 
-	r = supervisor_call(supervisor, method, parameters, &reply, &err);
-	if (r < 0)
-		return ctl_fail(r, &err);
-	supervisor_add_all(supervisor, json_get(reply, "rules"), rules);
-	return print_rules(rules, json);
+	return status >= 0 ? status : print_rules(rules, json);
 }
 
 /* ---- add ---- */

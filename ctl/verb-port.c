@@ -100,16 +100,10 @@ static int print_ports(const struct json *ports, bool json)
 static int change(
 	const struct supervisor *supervisor, const char *method, struct json *parameters, bool json)
 {
-	autoptr(json) ports = json_new_array();
-	autoptr(json) reply = NULL;
-	struct err err = {};
-	int r;
+	autoptr(json) ports = NULL;
+	int status = supervisor_change(supervisor, method, parameters, "ports", &ports);
 
-	r = supervisor_call(supervisor, method, parameters, &reply, &err);
-	if (r < 0)
-		return ctl_fail(r, &err);
-	supervisor_add_all(supervisor, json_get(reply, "ports"), ports);
-	return print_ports(ports, json);
+	return status >= 0 ? status : print_ports(ports, json);
 }
 
 static int check_specs(const struct ctl_verb *verb, char *const *specs)

@@ -53,6 +53,15 @@ rescue_boxes() { # name...
 	done
 }
 
+# A name server, net0, and plain, which is without the fast path.
+start_pods() {
+	dns 192.0.2.53 192.0.2.1
+	podctl create net0
+	podctl start net0
+	podctl create --uplink-path libslirp plain
+	podctl start plain
+}
+
 # ---- the client, in the place that a test names by a command before it ----
 
 on_host() { "$@"; }

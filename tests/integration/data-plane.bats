@@ -11,12 +11,7 @@ setup_file() {
 	cp "$NETSAY" "$BATS_FILE_TMPDIR/rootfs/bin/netsay"
 	snapshot "$BATS_FILE_TMPDIR/before"
 	start_server
-	dns 192.0.2.53 192.0.2.1
-	podctl create net0
-	podctl start net0
-	# shellcheck disable=SC2046  # words
-	podctl create --uplink-path libslirp plain
-	podctl start plain
+	start_pods
 	box run client -d --network podd --cap-add NET_ADMIN --cap-add NET_RAW sleep 1000
 }
 
@@ -170,7 +165,6 @@ LIBSLIRP_TCP=(say-and-answer client-ends-its-direction server-ends-its-direction
 			check 1 '^(E[A-Z]+|time-out|nothing)$' inside $pod "$NETSAY" who $gateway "$PORT"
 		done
 	done
-	# shellcheck disable=SC2046  # words
 	for options in "" "--uplink-path libslirp"; do
 		# shellcheck disable=SC2086  # words
 		podctl create --host-loopback $options open

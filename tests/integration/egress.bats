@@ -10,12 +10,7 @@ setup_file() {
 	cp "$NETSAY" "$BATS_FILE_TMPDIR/rootfs/bin/netsay"
 	snapshot "$BATS_FILE_TMPDIR/before"
 	start_server
-	dns 192.0.2.53 192.0.2.1
-	podctl create net0
-	podctl start net0
-	# shellcheck disable=SC2046  # words
-	podctl create --uplink-path libslirp plain
-	podctl start plain
+	start_pods
 	box run client -d --network podd --cap-add NET_RAW sleep 1000
 	box run sibling -d --network podd sleep 1000
 }

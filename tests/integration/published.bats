@@ -243,7 +243,6 @@ listener() { # port: what tells listeners apart
 }
 
 @test "a pod without the fast path publishes its ports too" {
-	# shellcheck disable=SC2046  # words
 	podctl create --uplink-path libslirp -p 7600-7603:7000-7003 -p 7600:7000/udp plain
 	podctl start plain
 	podctl run -d --name plain/server --rootfs "$BATS_FILE_TMPDIR/rootfs" --tmpfs /tmp \

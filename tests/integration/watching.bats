@@ -16,7 +16,6 @@ setup_file() {
 	start_server
 	podctl create -p 7100:7400 -p 7100:7000/udp net0
 	podctl start net0
-	# shellcheck disable=SC2046  # words
 	podctl create --uplink-path libslirp plain
 	podctl start plain
 	server_box client --network podd -p 7200:7000
