@@ -9,6 +9,9 @@
 /* io.podd.Pod.InvalidParameter. */
 void methods_invalid(struct connection *connection, const char *parameter, const char *reason);
 
+/* An empty reply, once the uplink has what it was told so far. */
+void methods_reply_settled(struct pod *pod, struct connection *connection);
+
 void method_inspect(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call);
 void method_port_add(struct pod *pod, struct connection *connection,

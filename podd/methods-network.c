@@ -89,6 +89,58 @@ static void reply_list(struct connection *connection, const char *key, struct js
 	json_free(array);
 }
 
+/* ---- what holds once the uplink has it ---- */
+
+struct late_reply {
+	uint64_t serial; /* of the connection */
+	const char *key; /* of the array, or NULL: the reply is empty */
+	struct json *array;
+};
+
+static void late_reply_free(struct late_reply **late)
+{
+	if (!*late)
+		return;
+	json_free((*late)->array);
+	free(*late);
+}
+
+static void on_settled(struct pod *pod, void *opaque, int result, const char *text)
+{
+	cleanup(late_reply_free) struct late_reply *late = opaque;
+	struct connection *connection = server_find(pod->server, late->serial);
+
+	if (connection && late->key)
+		reply_list(connection, late->key, take_ptr(late->array));
+	else if (connection)
+		connection_reply(connection, json_new_object(), NULL, 0, false);
+}
+
+/* Takes the array over. */
+static void reply_settled(struct pod *pod, struct connection *connection, const char *key,
+	struct json *array)
+{
+	cleanup(late_reply_free) struct late_reply *late = calloc(1, sizeof(*late));
+	struct err err = {};
+
+	if (!late) {
+		json_free(array);
+		connection_fail(connection, strerror(ENOMEM));
+		return;
+	}
+	*late = (struct late_reply){connection_serial(connection), key, array};
+	connection_hold(connection);
+	if (pod_await_answers(pod, on_settled, late, &err) < 0)
+		connection_fail(connection, err.msg);
+	else
+		(void)take_ptr(late);
+}
+
+void methods_reply_settled(struct pod *pod, struct connection *connection)
+{
+	reply_settled(pod, connection, NULL, NULL);
+}
+
 void method_ports(struct pod *pod, struct connection *connection, const struct varlink_call *call)
 {
 	reply_list(connection, "ports", network_ports(pod->network));
@@ -148,7 +200,7 @@ void method_port_add(struct pod *pod, struct connection *connection,
 	if (r < 0)
 		reply_port_error(connection, r == -ENOENT ? -EINVAL : r, failed, err.msg);
 	else
-		reply_list(connection, "ports", ports);
+		reply_settled(pod, connection, "ports", ports);
 }
 
 /* A container that shares the pod's network is not attached by a hook: podctl says when it starts. */
@@ -171,7 +223,7 @@ void method_publish(struct pod *pod, struct connection *connection,
 	if (r < 0)
 		connection_fail(connection, err.msg);
 	else
-		connection_reply(connection, json_new_object(), NULL, 0, false);
+		methods_reply_settled(pod, connection);
 }
 
 void method_port_remove(struct pod *pod, struct connection *connection,
@@ -199,7 +251,7 @@ void method_port_remove(struct pod *pod, struct connection *connection,
 		reply_port_error(connection, r, failed, err.msg);
 		return;
 	}
-	reply_list(connection, "ports", ports);
+	reply_settled(pod, connection, "ports", ports);
 }
 
 /* ---- rules ---- */
@@ -227,7 +279,7 @@ void method_egress_add(struct pod *pod, struct connection *connection,
 	if (r < 0)
 		connection_fail(connection, err.msg);
 	else
-		reply_list(connection, "rules", rules);
+		reply_settled(pod, connection, "rules", rules);
 }
 
 /* Return: 0, -EINVAL, -ENOMEM. */
@@ -272,7 +324,7 @@ void method_egress_remove(struct pod *pod, struct connection *connection,
 	}
 	r = network_remove_rules(pod->network, child, positions, n, all, &rules, &failed, &err);
 	if (r == 0) {
-		reply_list(connection, "rules", rules);
+		reply_settled(pod, connection, "rules", rules);
 		return;
 	}
 	json_free(rules);

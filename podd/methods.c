@@ -84,7 +84,7 @@ static void method_attach(struct pod *pod, struct connection *connection,
 	} else if (r < 0) {
 		connection_fail(connection, err.msg);
 	} else {
-		connection_reply(connection, json_new_object(), NULL, 0, false);
+		methods_reply_settled(pod, connection);
 	}
 }
 

@@ -236,8 +236,7 @@ static int check_scope(const struct network *network, const char *child, struct 
 		child, network->pod->path);
 }
 
-/* Tells the uplink, which tells nobody that it did: rules that it cannot have (it has no memory)
- * are in its log. */
+/* An uplink that cannot have the rules (it has no memory) is ended: see network.c. */
 static int carry_out(struct network *network, const char *child, struct err *err)
 {
 	int r = network_save(network, err);

@@ -42,6 +42,7 @@ struct question {
 	pod_uplink_done done; /* may be NULL */
 	void *opaque;
 	bool sent;
+	bool waits_only; /* asks nothing: it is answered with the one before it */
 	int fds[UPLINK_REQUEST_FDS_MAX]; /* own copies, until it is sent */
 	size_t n_fds;
 	size_t size;
@@ -118,7 +119,7 @@ static void pump(struct pod *pod, bool answered)
 	int r;
 
 	for (; question && queue->unanswered < UNANSWERED_MAX; question = question->next) {
-		if (question->sent)
+		if (question->sent || question->waits_only)
 			continue;
 		r = send_request(pod, &question->request, question->size, question->fds,
 			question->n_fds, NULL);
@@ -148,7 +149,7 @@ static struct question *question_new(const struct uplink_request *request, const
 	question->next = NULL;
 	question->done = done;
 	question->opaque = opaque;
-	question->sent = false;
+	question->sent = question->waits_only = false;
 	question->size = size;
 	memcpy(&question->request, request, size);
 	for (question->n_fds = 0; question->n_fds < n_fds; question->n_fds++) {
@@ -174,6 +175,12 @@ static int make_queue(struct pod *pod)
 	return 0;
 }
 
+static void append(struct uplink_queue *queue, struct question *question)
+{
+	*queue->last = question;
+	queue->last = &question->next;
+}
+
 int pod_ask_uplink(struct pod *pod, const struct uplink_request *request, const int *fds,
 	size_t n_fds, pod_uplink_done done, void *opaque, struct err *err)
 {
@@ -189,9 +196,25 @@ int pod_ask_uplink(struct pod *pod, const struct uplink_request *request, const 
 	question = make_queue(pod) == 0 ? question_new(request, fds, n_fds, done, opaque) : NULL;
 	if (!question)
 		return err_oom(err);
-	*pod->uplink_queue->last = question;
-	pod->uplink_queue->last = &question->next;
+	append(pod->uplink_queue, question);
 	pump(pod, false);
+	return 0;
+}
+
+int pod_await_answers(struct pod *pod, pod_uplink_done done, void *opaque, struct err *err)
+{
+	const struct uplink_request nothing = {};
+	struct question *question;
+
+	if (!pod->uplink_queue || !pod->uplink_queue->first) {
+		done(pod, opaque, 0, "");
+		return 0;
+	}
+	question = question_new(&nothing, NULL, 0, done, opaque);
+	if (!question)
+		return err_oom(err);
+	question->waits_only = true;
+	append(pod->uplink_queue, question);
 	return 0;
 }
 
@@ -223,6 +246,8 @@ void pod_uplink_answered(struct pod *pod, uint32_t operation, int result, const 
 	if (!question || !question->sent || question->request.operation != operation)
 		return;
 	answer(pod, question, result, text);
+	while (pod->uplink_queue->first && pod->uplink_queue->first->waits_only)
+		answer(pod, pod->uplink_queue->first, 0, "");
 	pump(pod, true);
 }
 

@@ -125,6 +125,10 @@ typedef void (*pod_uplink_done)(struct pod *pod, void *opaque, int result, const
  * -errno. */
 int pod_ask_uplink(struct pod *pod, const struct uplink_request *request, const int *fds,
 	size_t n_fds, pod_uplink_done done, void *opaque, struct err *err);
+/* Calls @done once everything that the uplink was asked so far is answered, at once if that is so
+ * already; with -ECONNRESET when the uplink ended before (the next one is told everything anew).
+ * Return: 0 or -ENOMEM. */
+int pod_await_answers(struct pod *pod, pod_uplink_done done, void *opaque, struct err *err);
 /* Is that what the next answer has to be about? */
 bool pod_uplink_is_asked(const struct pod *pod, uint32_t operation);
 /* An answer came by the event loop. */
