@@ -153,7 +153,7 @@ static char *choose_cgroup(const char *parent, const char *id)
 
 	if (getrandom(&unique, sizeof(unique), 0) != sizeof(unique))
 		return NULL;
-	return text_format("%s/podd-%.*s-%08x", strcmp(parent, "/") == 0 ? "" : parent,
+	return text_format("%s/" CGROUP_PREFIX "%.*s-%08x", strcmp(parent, "/") == 0 ? "" : parent,
 		CGROUP_ID_MAX, id, unique);
 }
 

@@ -4,6 +4,7 @@
 
 #include "cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -141,6 +142,36 @@ int cgroup_of(pid_t pid, char **ret)
 		return -ENOENT;
 	*ret = strndup(line, strcspn(line, "\n"));
 	return *ret ? 0 : -ENOMEM;
+}
+
+/* cgroup.events tells of changes by POLLPRI (cgroup-v2.rst). What it says is read through the fd
+ * that is waited on, so that no change is missed. */
+static int await_event(int dirfd, const char *key, bool wanted, unsigned timeout_ms)
+{
+	int64_t deadline = deadline_now_ms() + timeout_ms;
+	autoclose int events = openat(dirfd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+
+	if (events < 0)
+		return -errno;
+	for (;;) {
+		struct pollfd pollfd = {.fd = events, .events = POLLPRI};
+		autofree char *text = NULL;
+		size_t length;
+		int r;
+
+		if (lseek(events, 0, SEEK_SET) < 0)
+			return -errno;
+		r = fd_read_all(events, FILE_MAX, &text, &length);
+		if (r < 0)
+			return r;
+		if ((find_number(text, key) == 1) == wanted)
+			return 0;
+		r = poll(&pollfd, 1, (int)deadline_left_ms(deadline, timeout_ms));
+		if (r == 0)
+			return -ETIMEDOUT;
+		if (r < 0 && errno != EINTR)
+			return -errno;
+	}
 }
 
 /* ---- delegation ---- */
@@ -423,36 +454,6 @@ bool cgroup_is_frozen(const char *path)
 	return open_cgroup(path, &dirfd) == 0 && is_frozen(dirfd);
 }
 
-/* cgroup.events tells of changes by POLLPRI (cgroup-v2.rst). What it says is read through the fd
- * that is waited on, so that no change is missed. */
-static int await_frozen(int dirfd, bool frozen)
-{
-	int64_t deadline = deadline_now_ms() + FREEZE_TIMEOUT_MS;
-	autoclose int events = openat(dirfd, "cgroup.events", O_RDONLY | O_CLOEXEC);
-
-	if (events < 0)
-		return -errno;
-	for (;;) {
-		struct pollfd pollfd = {.fd = events, .events = POLLPRI};
-		autofree char *text = NULL;
-		size_t length;
-		int r;
-
-		if (lseek(events, 0, SEEK_SET) < 0)
-			return -errno;
-		r = fd_read_all(events, FILE_MAX, &text, &length);
-		if (r < 0)
-			return r;
-		if ((find_number(text, "frozen") == 1) == frozen)
-			return 0;
-		r = poll(&pollfd, 1, (int)deadline_left_ms(deadline, FREEZE_TIMEOUT_MS));
-		if (r == 0)
-			return -ETIMEDOUT;
-		if (r < 0 && errno != EINTR)
-			return -errno;
-	}
-}
-
 int cgroup_freeze(const char *path, bool frozen, struct err *err)
 {
 	autoclose int dirfd = -1;
@@ -462,7 +463,7 @@ int cgroup_freeze(const char *path, bool frozen, struct err *err)
 	if (r == 0)
 		r = write_file(dirfd, "cgroup.freeze", frozen ? "1" : "0");
 	if (r == 0)
-		r = await_frozen(dirfd, frozen);
+		r = await_event(dirfd, "frozen", frozen, FREEZE_TIMEOUT_MS);
 	/* Half frozen is worse than not at all. */
 	if (r == -ETIMEDOUT && frozen)
 		write_file(dirfd, "cgroup.freeze", "0");
@@ -470,4 +471,68 @@ int cgroup_freeze(const char *path, bool frozen, struct err *err)
 		return err_set(err, r, "%s cgroup %s: %s", frozen ? "freezing" : "thawing", path,
 			strerror(-r));
 	return 0;
+}
+
+/* ---- removal ---- */
+
+/* Deeper ones than this nobody makes by mistake. */
+#define DEPTH_MAX 64
+
+static int remove_below(int dirfd, unsigned depth);
+
+static int remove_one(int parent, const char *name, unsigned depth)
+{
+	autoclose int dirfd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r;
+
+	if (dirfd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	r = depth == 0 ? -ELOOP : remove_below(dirfd, depth - 1);
+	if (r == 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		r = -errno;
+	return r;
+}
+
+static int remove_below(int dirfd, unsigned depth)
+{
+	int copy = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir) {
+		r = -errno;
+		cleanup_close(&copy);
+		return r;
+	}
+	while (r == 0 && (entry = readdir(dir)))
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			r = remove_one(dirfd, entry->d_name, depth);
+	closedir(dir);
+	return r;
+}
+
+int cgroup_remove(const char *path, unsigned timeout_ms)
+{
+	const char *name = strrchr(path, '/');
+	autofree char *above = NULL;
+	autoclose int parent = -1;
+	autoclose int dirfd = -1;
+	int r;
+
+	if (!name || !text_starts_with(name + 1, CGROUP_PREFIX))
+		return -EINVAL;
+	above = name == path ? strdup("/") : strndup(path, (size_t)(name - path));
+	if (!above)
+		return -ENOMEM;
+	r = open_cgroup(path, &dirfd);
+	if (r == 0)
+		r = open_cgroup(above, &parent);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	/* All at once, so that nothing can fork away (cgroup-v2.rst; Linux 5.14). */
+	write_file(dirfd, "cgroup.kill", "1");
+	if (timeout_ms > 0)
+		await_event(dirfd, "populated", false, timeout_ms);
+	return remove_one(parent, name + 1, DEPTH_MAX);
 }

@@ -58,3 +58,9 @@ int cgroup_set_limits(const char *path, const struct container_limits *limits,
 /* Freezes or thaws and waits until it is so. Return: 0, -ETIMEDOUT, -errno. */
 int cgroup_freeze(const char *path, bool frozen, struct err *err);
 bool cgroup_is_frozen(const char *path);
+
+/* Kills what is in the container's cgroup and those below it, and removes them. Only for one that
+ * podd named (its name begins with CGROUP_PREFIX). Waits at most so long for their ends. Return: 0,
+ * also when there is none; -EBUSY while what was killed is still ending; -EINVAL; -errno. */
+#define CGROUP_PREFIX "podd-"
+int cgroup_remove(const char *path, unsigned timeout_ms);

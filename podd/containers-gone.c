@@ -5,14 +5,19 @@
 #include "containers.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "cgroup.h"
 #include "cleanup.h"
 #include "container.h"
 #include "deadline.h"
 #include "file.h"
 #include "hierarchy.h"
 #include "text.h"
+
+/* What was killed is ending. */
+#define CGROUP_TIMEOUT_MS 2000
 
 /* Calls @function with the directory of each container that podctl made. */
 static void for_each_record(int podfd, void (*function)(int childfd, void *userdata), void *userdata)
@@ -69,11 +74,23 @@ void containers_end_all(int podfd, bool wait, int64_t deadline_ms)
 		for_each_record(podfd, end_one, &ending);
 }
 
+static void remove_cgroup(int childfd)
+{
+	cleanup(container_spec_done) struct container_spec spec = {};
+	int r = container_spec_load(childfd, &spec, NULL);
+
+	if (r == 0 && spec.cgroup)
+		r = cgroup_remove(spec.cgroup, CGROUP_TIMEOUT_MS);
+	if (r < 0 && spec.cgroup)
+		fprintf(stderr, "podd: removing the cgroup %s: %s\n", spec.cgroup, strerror(-r));
+}
+
 static void write_end(int childfd, void *userdata)
 {
 	cleanup(container_state_done) struct container_state state = {};
 	cleanup(container_exit_done) struct container_exit end = {};
 
+	remove_cgroup(childfd);
 	file_remove_tree(childfd, CONTAINER_RUN, NULL);
 	file_remove_tree(childfd, CONTAINER_OVERLAY, NULL);
 	file_remove(childfd, CONTAINER_SOCKET, NULL);

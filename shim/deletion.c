@@ -2,20 +2,23 @@
 
 /*
  * Deleting: see deletion.h. A runtime that fails may have done it even so, and one that was killed may
- * do it the next time: what counts is whether its state is gone.
+ * do it the next time: what counts is whether its state is gone. One that was killed before it wrote
+ * its state leaves a cgroup that it will not remove.
  *
- *   calling ──its state is gone──▶ done(true)
+ *   calling ──state and cgroup are gone──▶ done(true)
  *      │  ▲
- *      │  └──delay──┐
- *      └──it is not─┴──too often──▶ done(false)
+ *      │  └──delay───┐
+ *      └──they are not─┴──too often──▶ done(false)
  */
 
 #include "deletion.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "cleanup.h"
 #include "text.h"
 
@@ -41,6 +44,15 @@ bool deletion_is_needed(const struct place *place)
 	return !path || faccessat(place->podfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+static bool cgroup_is_removed(const struct place *place)
+{
+	int r = place->spec.cgroup ? cgroup_remove(place->spec.cgroup, 0) : 0;
+
+	if (r < 0 && r != -EBUSY)
+		place_log(place, "removing the cgroup %s: %s", place->spec.cgroup, strerror(-r));
+	return r == 0;
+}
+
 static void try_once(struct deletion *deletion);
 
 static int on_delay(sd_event_source *source, uint64_t now, void *userdata)
@@ -55,7 +67,7 @@ static int on_delay(sd_event_source *source, uint64_t now, void *userdata)
 static void on_called(void *userdata, const struct runtime_result *result)
 {
 	struct deletion *deletion = userdata;
-	bool clean = !deletion_is_needed(deletion->place);
+	bool clean = !deletion_is_needed(deletion->place) && cgroup_is_removed(deletion->place);
 
 	if (clean || deletion->tries == TRIES ||
 		sd_event_add_time_relative(deletion->event, &deletion->timer, CLOCK_MONOTONIC,

@@ -189,7 +189,7 @@ run_to_add() {
 	for engine in crun runc; do
 		run_to_add
 		end_process KILL "$(shim_pid net0/a)"
-		open_plugin
+		# What runs in the container's cgroup is ended with it.
 		plugin_runs DEL
 		open_plugin
 		job_status 125

@@ -165,6 +165,8 @@ snapshot() { # directory
 	ip -o link | cut -d: -f2 | sort >"$1/links"
 	find "$PODD_ROOT" "$XDG_RUNTIME_DIR" /run/user /run/netns /tmp -xdev ! -path '/tmp/bats*' \
 		! -path '*/libpod*' 2>/dev/null | sort -u >"$1/files"
+	# Where tests/isolate could make no cgroup, others' come and go.
+	[ ! -d /sys/fs/cgroup/tests ] || find /sys/fs/cgroup -mindepth 1 -type d | sort >"$1/cgroups"
 	if [ "$(id -u)" = 0 ]; then
 		nft list ruleset >"$1/rules"
 	fi
