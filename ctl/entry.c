@@ -46,7 +46,23 @@ static int add_address(struct entry *entry, int family, const void *address, uns
 	return full ? strv_add(&entry->addresses, full) : -ENOMEM;
 }
 
-static int fill_from_spec(struct entry *entry, const struct pod_spec *spec)
+/* Its addresses are those that it has got there. */
+static int add_cni_network(struct entry *entry, int podfd, const char *network)
+{
+	cleanup(attachment_done) struct attachment attachment = {};
+	autofree char *name = text_format("cni:%s", network);
+	char **addresses;
+	int r = name ? strv_add(&entry->networks, name) : -ENOMEM;
+
+	if (r < 0 || attachment_load(podfd, &attachment, NULL) < 0 || attachment.n_networks == 0)
+		return r;
+	addresses = attachment.networks[0].addresses;
+	for (size_t i = 0; r == 0 && addresses && addresses[i]; i++)
+		r = strv_add(&entry->addresses, addresses[i]);
+	return r;
+}
+
+static int fill_from_spec(struct entry *entry, int podfd, const struct pod_spec *spec)
 {
 	struct in_addr self4 = pod_address4(spec, POD_HOST_SELF);
 	struct in6_addr self6 = pod_address6(POD_HOST_SELF);
@@ -54,6 +70,8 @@ static int fill_from_spec(struct entry *entry, const struct pod_spec *spec)
 
 	memcpy(entry->created, spec->created, sizeof(entry->created));
 	entry->labels = json_copy(spec->labels);
+	if (spec->net == POD_NET_CNI)
+		return add_cni_network(entry, podfd, spec->uplink_network);
 	r = strv_add(&entry->networks, pod_net_name(spec->net));
 	if (r == 0 && spec->net == POD_NET_SLIRP)
 		r = add_address(entry, AF_INET, &self4, spec->prefix4);
@@ -86,7 +104,7 @@ int entry_pod(int podfd, const char *path, struct entry *ret)
 	if (pod_spec_load(podfd, &spec, &err) < 0) {
 		r = set_problem(&entry, &err);
 	} else {
-		r = fill_from_spec(&entry, &spec);
+		r = fill_from_spec(&entry, podfd, &spec);
 		pod_spec_done(&spec);
 	}
 	if (r == 0 && !entry.problem) {

@@ -139,7 +139,7 @@ static int ensure_podd(const struct ctl *ctl, const char *path, struct held_pod 
 	return r;
 }
 
-int lifecycle_start(const struct ctl *ctl, const char *path, bool *ret_took_over, struct err *err)
+static int start_one(const struct ctl *ctl, const char *path, bool *ret_took_over, struct err *err)
 {
 	autoheld pod = HELD_POD_NONE;
 	bool took_over = false;
@@ -151,6 +151,20 @@ int lifecycle_start(const struct ctl *ctl, const char *path, bool *ret_took_over
 	if (r == 0 && ret_took_over)
 		*ret_took_over = took_over;
 	return r;
+}
+
+int lifecycle_start(const struct ctl *ctl, const char *path, bool *ret_took_over, struct err *err)
+{
+	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1];
+	int r = name_check_path(path, err);
+
+	if (r < 0)
+		return r;
+	/* A pod runs in those around it only. */
+	name_split(path, parent, leaf);
+	if (*parent)
+		r = lifecycle_start(ctl, parent, NULL, err);
+	return r < 0 ? r : start_one(ctl, path, ret_took_over, err);
 }
 
 /* Processes that were recorded before the machine's last start are gone, whoever has their pids

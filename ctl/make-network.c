@@ -21,14 +21,15 @@
 static int check_cni_network(const struct making *making, const char *text)
 {
 	autoptr(cni_config) config = NULL;
+	struct cni_builtin builtin;
 	struct oci_network network;
 	int r;
 
+	pod_spec_builtin(&making->pod, &builtin);
 	r = oci_network_parse(text, &network, making->err);
 	if (r < 0)
 		return err_wrap(making->err, r, "--network");
-	r = cni_config_find(making->pod.cni_config_dirs, network.name, making->pod.mtu,
-		making->pod.ipv6, &config, making->err);
+	r = cni_config_find(making->pod.cni_config_dirs, network.name, &builtin, &config, making->err);
 	oci_network_done(&network);
 	return r;
 }

@@ -84,18 +84,6 @@ static int record_text(const struct pod_spec *spec, char **ret, size_t *ret_leng
 	return 0;
 }
 
-/* The tree of records has room for pods in pods; the supervisor does not connect them yet. */
-static int refuse_nested(const char *path, struct err *err)
-{
-	int r = name_check_path(path, err);
-
-	if (r == 0 && name_depth(path) > 1)
-		return err_set(err, -EOPNOTSUPP,
-			"pod '%s': this version makes no pod inside another; give it a name without '/'",
-			path);
-	return r;
-}
-
 int pod_make(const struct ctl *ctl, struct pod_spec *spec, struct err *err)
 {
 	autofree char *text = NULL;
@@ -109,8 +97,6 @@ int pod_make(const struct ctl *ctl, struct pod_spec *spec, struct err *err)
 		r = record_text(spec, &text, &length, err);
 	if (r == 0)
 		r = hierarchy_open_root(ctl->root, true, &rootfd, err);
-	if (r == 0)
-		r = refuse_nested(spec->path, err);
 	if (r == 0)
 		r = hierarchy_make_pod(rootfd, spec->path, &podfd, err);
 	if (r < 0)
@@ -280,7 +266,10 @@ static int make_for_container(const struct ctl *ctl, const char *path, struct er
 		return r;
 	spec.auto_remove = true;
 	memcpy(spec.path, path, strlen(path) + 1);
-	r = pod_make(ctl, &spec, err);
+	if (pod_spec_is_nested(&spec))
+		r = pod_spec_set_cni(&spec, NULL, err);
+	if (r == 0)
+		r = pod_make(ctl, &spec, err);
 	pod_spec_done(&spec);
 	return r;
 }

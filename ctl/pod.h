@@ -14,7 +14,7 @@
 #include "ctl.h"
 
 /* Checks the specification and makes the pod's directory with pod.json. Nothing is left on failure.
- * Return: 0, -EEXIST, -EINVAL, -EOPNOTSUPP (in another pod), -errno. */
+ * Return: 0, -EEXIST, -EINVAL, -ENOENT (the pod around it), -errno. */
 int pod_make(const struct ctl *ctl, struct pod_spec *spec, struct err *err);
 
 /* Where a new container goes. */

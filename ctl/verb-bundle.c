@@ -181,13 +181,14 @@ static void warn_of_missing_networks(const struct subject *subject,
 {
 	for (size_t i = 0; options->networks && options->networks[i]; i++) {
 		autoptr(cni_config) config = NULL;
+		struct cni_builtin builtin;
 		struct oci_network network;
 		struct err err = {};
 
+		pod_spec_builtin(&subject->spec, &builtin);
 		if (oci_network_parse(options->networks[i], &network, NULL) < 0)
 			continue;
-		if (cni_config_find(subject->spec.cni_config_dirs, network.name, subject->spec.mtu,
-			    subject->spec.ipv6, &config, &err) < 0)
+		if (cni_config_find(subject->spec.cni_config_dirs, network.name, &builtin, &config, &err) < 0)
 			ctl_warning("%s", err.msg);
 		oci_network_done(&network);
 	}

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "cni.h"
 #include "quantity.h"
 #include "record.h"
 #include "text.h"
@@ -19,6 +21,7 @@
 
 struct create_options {
 	const char *net;
+	const char *uplink;
 	const char *cidr;
 	const char *format;
 	const char *shm_size;
@@ -42,11 +45,58 @@ static void create_options_done(struct create_options *options)
 	strv_free(options->egress);
 }
 
-static int set_network(struct pod_spec *spec, const struct create_options *options, struct err *err)
+/* "slirp" or "cni:NETWORK". */
+static int set_uplink(struct pod_spec *spec, const char *text, struct err *err)
 {
-	if (options->net && pod_net_from_name(options->net, &spec->net) < 0)
+	static const char prefix[] = "cni:";
+	int r;
+
+	if (strcmp(text, pod_net_name(POD_NET_SLIRP)) == 0)
+		return 0;
+	if (!text_starts_with(text, prefix))
+		return err_set(err, -EINVAL, "--uplink must be slirp or cni:NETWORK, not \"%s\"", text);
+	r = cni_check_network_name(text + strlen(prefix), err);
+	if (r < 0)
+		return err_wrap(err, r, "--uplink");
+	return pod_spec_set_cni(spec, text + strlen(prefix), err);
+}
+
+/* A pod in a pod goes out by a network of the one around it, unless it has no way out. */
+static int set_way_out(struct pod_spec *spec, const struct create_options *options, struct err *err)
+{
+	bool nested = name_depth(spec->path) > 1;
+	int r = 0;
+
+	if (options->net && (pod_net_from_name(options->net, &spec->net) < 0 ||
+				    spec->net == POD_NET_CNI))
 		return err_set(err, -EINVAL, "--net must be slirp, none or host, not \"%s\"",
 			options->net);
+	if (options->uplink && spec->net != POD_NET_SLIRP)
+		return err_set(err, -EINVAL, "--uplink goes without --net %s", options->net);
+	if (options->uplink)
+		r = set_uplink(spec, options->uplink, err);
+	else if (nested && !options->net)
+		r = pod_spec_set_cni(spec, NULL, err);
+	if (r < 0)
+		return r;
+	if (nested && spec->net != POD_NET_CNI && spec->net != POD_NET_NONE)
+		return err_set(err, -EINVAL,
+			"a pod in another pod has its way out through that: --uplink cni:NETWORK names one "
+			"of its networks (default: " CNI_NETWORK_DEFAULT "), --net none leaves it without");
+	if (!nested && spec->net == POD_NET_CNI && geteuid() != 0)
+		return err_set(err, -EINVAL,
+			"--uplink cni:%s attaches the pod to a network of the host, which only root may do; "
+			"without root the way out is slirp",
+			spec->uplink_network);
+	return 0;
+}
+
+static int set_network(struct pod_spec *spec, const struct create_options *options, struct err *err)
+{
+	int r = set_way_out(spec, options, err);
+
+	if (r < 0)
+		return r;
 	if (spec->net != POD_NET_SLIRP && options->host_loopback)
 		return err_set(err, -EINVAL, "--host-loopback needs --net slirp");
 	if (spec->net != POD_NET_SLIRP && options->cidr)
@@ -84,6 +134,10 @@ static int set_maps(struct pod_spec *spec, const struct create_options *options,
 
 	if (!uidmap)
 		return 0;
+	if (name_depth(spec->path) > 1)
+		return err_set(err, -EINVAL,
+			"--%s: a pod in another pod has the ids of that one",
+			options->uidmap ? "uidmap" : "gidmap");
 	r = set_map(&spec->uids, uidmap, options->uidmap ? "--uidmap" : "--gidmap", err);
 	if (r == 0)
 		r = set_map(&spec->gids, gidmap, options->gidmap ? "--gidmap" : "--uidmap", err);
@@ -108,9 +162,16 @@ static int set_traffic(struct pod_spec *spec, const struct create_options *optio
 {
 	int r;
 
-	if (spec->net != POD_NET_SLIRP && (options->publish || options->egress))
-		return err_set(err, -EINVAL, "--%s needs --net slirp",
-			options->publish ? "publish" : "egress");
+	if (options->publish && spec->net != POD_NET_SLIRP && spec->net != POD_NET_CNI)
+		return err_set(err, -EINVAL, "--publish needs a way out of the pod, not --net %s",
+			pod_net_name(spec->net));
+	if (options->egress && name_depth(spec->path) > 1 && spec->net == POD_NET_CNI)
+		return err_set(err, -EINVAL,
+			"--egress: what a pod in a pod sends is ruled by the one around it (podctl egress "
+			"add %s RULE, once it is there)",
+			spec->path);
+	if (options->egress && spec->net != POD_NET_SLIRP)
+		return err_set(err, -EINVAL, "--egress needs --net slirp");
 	r = pod_spec_check_traffic(options->publish, NULL, err);
 	if (r < 0)
 		return err_wrap(err, r, "--publish");
@@ -157,14 +218,14 @@ static int create_pod(const struct ctl *ctl, const char *path, const struct crea
 	r = pod_spec_init(&spec, &err);
 	if (r < 0)
 		return ctl_fail(r, &err);
-	if (apply_options(&spec, options, &err) < 0) {
+	r = name_check_path(path, &err);
+	if (r == 0)
+		r = text_copy(spec.path, sizeof(spec.path), path);
+	if (r == 0 && apply_options(&spec, options, &err) < 0) {
 		pod_spec_done(&spec);
 		return ctl_usage_error(&verb_create, "%s", err.msg);
 	}
 	ctl_report_begin(&report, json);
-	r = name_check_path(path, &err);
-	if (r == 0)
-		r = text_copy(spec.path, sizeof(spec.path), path);
 	if (r == 0)
 		r = pod_make(ctl, &spec, &err);
 	ctl_report_add(&report, path, r, &err, CTL_FAILED);
@@ -179,6 +240,8 @@ static int parse_pod(struct create_options *values, int argc, char **argv)
 	const struct option options[] = {
 		{.name = "net", .argument = "slirp|none|host", .text = &values->net,
 			.help = "the pod's way out (default: slirp)"},
+		{.name = "uplink", .argument = "slirp|cni:NETWORK", .text = &values->uplink,
+			.help = "go out by a CNI network: of the pod around this one, or as root the host"},
 		{.name = "host-loopback", .flag = &values->host_loopback,
 			.help = "let the gateway's address reach the host's loopback"},
 		{.name = "mtu", .argument = "N", .number = &values->mtu, .min = POD_MTU_MIN,
@@ -319,7 +382,7 @@ const struct ctl_verb verb_create = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "Create a pod, or a container in one, and print its path",
-	.details = "POD is a name without '/': this version makes no pod inside another one. The\n"
+	.details = "POD is a name, or for a pod in another one the path of that, a '/', and a name. The\n"
 		   "pod is not started. CNI configurations and plugins are looked up in the\n"
 		   "directories that $XDG_CONFIG_HOME and $CNI_PATH name now. With --rootfs or\n"
 		   "--bundle a container is made (see podctl create --rootfs DIR --help).",

@@ -17,6 +17,9 @@
 
 static const struct ctl_verb verb_network_ls, verb_network_inspect;
 
+/* As in a pod that is in no other. */
+static const struct cni_builtin builtin = {.mtu = POD_MTU_DEFAULT, .ipv6 = true};
+
 /* What cni_config_list() gives. */
 struct networks {
 	struct cni_config **configs;
@@ -111,7 +114,7 @@ static int run_ls(const struct ctl *ctl, int argc, char **argv)
 		return ctl_usage_error(&verb_network_ls, "--format must be json or table");
 	r = cni_default_config_dirs(&dirs);
 	if (r == 0)
-		r = cni_config_list(dirs, POD_MTU_DEFAULT, true, &networks.configs, &networks.n,
+		r = cni_config_list(dirs, &builtin, &networks.configs, &networks.n,
 			&networks.problems, &err);
 	if (r < 0)
 		return ctl_fail(r, &err);
@@ -126,7 +129,7 @@ static int inspect(char *const *dirs, const char *name, struct json *array, stru
 	struct json *object;
 	int r;
 
-	r = cni_config_find(dirs, name, POD_MTU_DEFAULT, true, &config, err);
+	r = cni_config_find(dirs, name, &builtin, &config, err);
 	if (r < 0)
 		return r;
 	object = json_new_object();

@@ -35,6 +35,9 @@
 #include "shm.h"
 #include "text.h"
 
+/* What leaves the host by an ordinary link is not longer. */
+#define HOST_MTU_MAX 1500
+
 static int check_phase(const struct request *request, enum pod_phase phase, struct err *err)
 {
 	if (phase == POD_RUNNING)
@@ -48,10 +51,24 @@ static int check_phase(const struct request *request, enum pod_phase phase, stru
 }
 
 /* The container's first process, as the host sees it. */
-static int find_init(const struct request *request, struct proc_id *ret, struct err *err)
+static int find_outer(const struct place *place, struct proc_id *ret, struct err *err)
+{
+	cleanup(pod_state_done) struct pod_state state = {};
+	int r = pod_state_load(place->childfd, &state, err);
+
+	if (r < 0)
+		return r;
+	*ret = state.outer;
+	return ret->pid ? 0 : err_set(err, -ESRCH, "the pod has no outer container");
+}
+
+static int find_init(const struct place *place, const struct request *request,
+	struct proc_id *ret, struct err *err)
 {
 	int r;
 
+	if (request->phase == HOOK_ATTACH)
+		return find_outer(place, ret, err);
 	if (request->phase == HOOK_CREATE_CONTAINER)
 		return proc_container_init(ret, err);
 	if (request->state.pid == 0)
@@ -138,6 +155,9 @@ static int find_share(const struct place *place, int netns, struct attachment *a
 	if (r < 0)
 		return err_set(err, r, "looking at the container's network namespace: %s",
 			strerror(-r));
+	attachment->share = ATTACHMENT_BRIDGED;
+	if (place->is_host)
+		return 0;
 	r = identify_pod_net(place, &pod_net, err);
 	if (r < 0)
 		return r;
@@ -145,13 +165,14 @@ static int find_share(const struct place *place, int netns, struct attachment *a
 		attachment->share = ATTACHMENT_SHARED;
 		return 0;
 	}
-	attachment->share = ATTACHMENT_BRIDGED;
 	if (place->spec.net == POD_NET_HOST)
 		return err_set(err, -EOPNOTSUPP,
-			"pod '%s' has the host's network, where its user cannot make bridges: share it "
-			"(podctl bundle --share net)",
-			place->spec.path);
-	return check_owner(place, netns, err);
+			"pod '%s' has the host's network, where its user cannot make bridges%s",
+			place->spec.path,
+			place->child_is_pod ? "" : ": share it (podctl bundle --share net)");
+	/* That of a pod in this one belongs to that pod's user namespace, of which the pod's root is
+	 * lord, too. */
+	return place->child_is_pod ? 0 : check_owner(place, netns, err);
 }
 
 static int copy_text(char **target, const char *source, struct err *err)
@@ -167,10 +188,16 @@ static int add_network(const struct place *place, const struct oci_network *aske
 {
 	autoptr(cni_config) config = NULL;
 	autofree char *ifname = text_format("eth%zu", index);
+	struct cni_builtin builtin;
 	int r;
 
-	r = cni_config_find(place->spec.cni_config_dirs, asked->name, place->spec.mtu,
-		place->spec.ipv6, &config, err);
+	pod_spec_builtin(&place->spec, &builtin);
+	if (place->is_host) {
+		builtin.level = CNI_LEVEL_HOST;
+		if (builtin.mtu > HOST_MTU_MAX)
+			builtin.mtu = HOST_MTU_MAX;
+	}
+	r = cni_config_find(place->spec.cni_config_dirs, asked->name, &builtin, &config, err);
 	if (r == 0)
 		r = copy_text(&network->name, asked->name, err);
 	if (r == 0)
@@ -279,6 +306,7 @@ static int run(struct place *place, const struct request *request, int netns,
 	struct attachment *attachment, size_t *ret_left, struct err *err)
 {
 	struct inside inside = {
+		.is_host = place->is_host,
 		.podfd = place->podfd,
 		.spec = &place->spec,
 		.state = &place->state,
@@ -290,9 +318,9 @@ static int run(struct place *place, const struct request *request, int netns,
 	int r;
 
 	r = attachment_save(place->childfd, attachment, err);
-	if (r == 0)
+	if (r == 0 && !place->is_host)
 		r = pod_state_load(place->podfd, &now, err);
-	if (r == 0)
+	if (r == 0 && !place->is_host)
 		r = check_phase(request, pod_state_phase_now(&now), err);
 	/* What podd refuses to watch would stay when the container ends. */
 	if (r == 0)
@@ -330,7 +358,7 @@ static int finish(struct place *place, struct attachment *attachment, struct err
 
 	attachment->phase = ATTACHMENT_ATTACHED;
 	r = attachment_save(place->childfd, attachment, err);
-	if (r == 0)
+	if (r == 0 && !place->is_host)
 		r = hosts_update(place->podfd, err);
 	if (r == 0)
 		r = tell_podd(place, "Attach", attachment, err);
@@ -390,7 +418,7 @@ static int attach_at(struct place *place, const struct request *request, struct 
 
 	r = check_phase(request, place->phase, err);
 	if (r == 0)
-		r = find_init(request, init, err);
+		r = find_init(place, request, init, err);
 	if (r == 0)
 		r = check_existing(place, request, init, err);
 	if (r != 0)

@@ -39,28 +39,75 @@ void place_done(struct place *place)
 	place_init(place);
 }
 
+static int open_pod(struct place *place, int rootfd, const struct request *request, struct err *err)
+{
+	place->is_host = !*request->pod;
+	if (place->is_host)
+		return hierarchy_open_host(rootfd, request->phase == HOOK_ATTACH, &place->podfd, err);
+	return hierarchy_open_pod(rootfd, request->pod, &place->podfd, err);
+}
+
+static int load_records(struct place *place, struct err *err)
+{
+	int r;
+
+	if (place->is_host) {
+		place->phase = POD_RUNNING;
+		return pod_spec_load(place->childfd, &place->spec, err);
+	}
+	r = pod_spec_load(place->podfd, &place->spec, err);
+	if (r == 0)
+		r = pod_state_load(place->podfd, &place->state, err);
+	if (r == 0)
+		place->phase = pod_state_phase_now(&place->state);
+	return r;
+}
+
+static int open_child(struct place *place, int rootfd, const struct request *request, bool create,
+	struct err *err)
+{
+	if (place->is_host)
+		return hierarchy_open_pod(rootfd, request->child, &place->childfd, err);
+	if (place->child_is_pod)
+		return hierarchy_open_any_child(place->podfd, request->child, &place->childfd, err);
+	return hierarchy_open_child(place->podfd, request->child, create, &place->childfd, err);
+}
+
+/* podd itself attaches pods and detaches both. */
+static bool find_kind(const struct place *place, const struct request *request)
+{
+	autoclose int childfd = -1;
+
+	return place->is_host || request->phase == HOOK_ATTACH ||
+	       (request->phase == HOOK_DETACH &&
+		       hierarchy_open_any_child(place->podfd, request->child, &childfd, NULL) == 0 &&
+		       faccessat(childfd, RECORD_POD, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+}
+
 int place_open(struct place *place, const struct request *request, bool create, struct err *err)
 {
 	autoclose int rootfd = -1;
-	int r;
+	struct err unopened = {};
+	int r, opened;
 
 	r = hierarchy_open_root(request->root, false, &rootfd, err);
 	if (r == -ENOENT)
 		return err_set(err, r, "there is no pod '%s': %s does not exist", request->pod,
 			request->root);
 	if (r == 0)
-		r = hierarchy_open_pod(rootfd, request->pod, &place->podfd, err);
+		r = open_pod(place, rootfd, request, err);
 	if (r == 0)
 		r = hierarchy_lock_child(place->podfd, request->child,
 			deadline_left_ms(request->deadline, CHILD_LOCK_MS), &place->lock, err);
-	if (r == 0)
-		r = pod_spec_load(place->podfd, &place->spec, err);
-	if (r == 0)
-		r = pod_state_load(place->podfd, &place->state, err);
 	if (r < 0)
 		return r;
-	place->phase = pod_state_phase_now(&place->state);
-	return hierarchy_open_child(place->podfd, request->child, create, &place->childfd, err);
+	place->child_is_pod = find_kind(place, request);
+	opened = open_child(place, rootfd, request, create, &unopened);
+	if (opened == 0 || !place->is_host)
+		r = load_records(place, err);
+	if (r == 0 && opened < 0)
+		return err_set(err, opened, "%s", unopened.msg);
+	return r;
 }
 
 /* True for what a call ends with when nobody is there to answer it. */
@@ -78,6 +125,8 @@ int tell_podd(const struct place *place, const char *method, const struct attach
 	char name[64];
 	int r;
 
+	if (place->is_host)
+		return 0;
 	r = varlink_connect(place->podfd, "control.sock", PODD_TIMEOUT_MS, &client, NULL);
 	if (r < 0)
 		return TELL_PODD_AWAY;
@@ -103,7 +152,8 @@ void keep_error(const struct place *place, const struct request *request, const 
 	char now[RECORD_TIME_SIZE];
 	size_t length;
 
-	if (place->childfd < 0)
+	/* podd reports what it has asked for. */
+	if (place->childfd < 0 || place->child_is_pod)
 		return;
 	record_time_now(now);
 	json_set_int(document, "version", RECORD_VERSION);
@@ -130,7 +180,7 @@ int drop_record(const struct place *place, const struct request *request, struct
 	int r;
 
 	/* What podctl made is podctl's to remove. */
-	if (has_error(place) || container_is_made(place->childfd))
+	if (place->child_is_pod || has_error(place) || container_is_made(place->childfd))
 		return file_remove(place->childfd, RECORD_ATTACHMENT, err);
 	r = hierarchy_remove_child(place->podfd, request->child, err);
 	if (r == 0)

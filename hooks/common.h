@@ -8,10 +8,12 @@
 
 /* The pod and the place of the child in it, the child locked. */
 struct place {
+	bool is_host;         /* there is no pod: see hierarchy_open_host() */
+	bool child_is_pod;
 	int podfd;
 	int childfd;
 	int lock;
-	struct pod_spec spec;
+	struct pod_spec spec; /* the pod's, or on the host the child's */
 	struct pod_state state;
 	enum pod_phase phase; /* as it is now */
 };

@@ -29,6 +29,7 @@ int detach_attachment(const struct place *place, const struct request *request,
 	struct attachment *attachment, bool keep_place, struct err *err)
 {
 	const struct inside inside = {
+		.is_host = place->is_host,
 		.podfd = place->podfd,
 		.spec = &place->spec,
 		.state = &place->state,
@@ -49,7 +50,8 @@ int detach_attachment(const struct place *place, const struct request *request,
 		r = drop_record(place, request, err);
 	if (r < 0)
 		return r;
-	hosts_update(place->podfd, NULL);
+	if (!place->is_host)
+		hosts_update(place->podfd, NULL);
 	tell_podd(place, "Detach", attachment, NULL);
 	return 0;
 }

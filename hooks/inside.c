@@ -39,6 +39,9 @@
 
 /* Most that is waited for others on the same network. */
 #define NETWORK_LOCK_MS 60000
+/* Where the host has what a pod has in its cni/ and /run/netns. */
+#define HOST_CACHE "/var/lib/cni"
+#define HOST_NETNS "/run/netns"
 #define ANSWER_BYTES_MAX (256 * 1024)
 #define NETNS_PATH_SIZE (NAME_PATH_SIZE + 16)
 
@@ -88,6 +91,10 @@ static int join_pod(const struct inside *inside, struct err *err)
 	autoclose int dir = -1;
 	int r;
 
+	if (inside->is_host) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		return 0;
+	}
 	ns_set_init(&set);
 	wanted[NS_USER] = inside->state->namespaces[NS_USER];
 	wanted[NS_MNT] = inside->state->namespaces[NS_MNT];
@@ -278,6 +285,24 @@ static int unbind_in_pod(const struct inside *inside, struct err *err)
 	return r;
 }
 
+/* On the host they are where other callers of CNI have them, too. */
+static int open_cache(const struct inside *inside, int *ret, struct err *err)
+{
+	int fd;
+
+	if (!inside->is_host)
+		return file_open_dir(inside->podfd, "cni", ret, err);
+	if (mkdir(HOST_CACHE, 0755) < 0 && errno != EEXIST)
+		return err_errno(err, "making " HOST_CACHE);
+	if (mkdir(HOST_NETNS, 0755) < 0 && errno != EEXIST)
+		return err_errno(err, "making " HOST_NETNS);
+	fd = open(HOST_CACHE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(err, "opening " HOST_CACHE);
+	*ret = fd;
+	return 0;
+}
+
 enum task { TASK_ADD, TASK_DEL, TASK_UNBIND };
 
 static struct json *answer(const struct attachment *attachment, int result, size_t left,
@@ -309,7 +334,7 @@ static void __attribute__((noreturn)) child(const struct inside *inside, enum ta
 	size_t length, left = 0;
 	int r;
 
-	r = file_open_dir(inside->podfd, "cni", &cache, &err);
+	r = open_cache(inside, &cache, &err);
 	if (r == 0 && task == TASK_ADD)
 		r = add_in_pod(inside, cache, &left, &err);
 	else if (r == 0 && task == TASK_DEL)

@@ -6,11 +6,14 @@
  * them, names the container's netns there and runs the plugins. Its parent stays where it was.
  */
 
+#include <stdbool.h>
+
 #include "err.h"
 #include "record.h"
 
 struct inside {
-	int podfd;                       /* the pod's directory */
+	bool is_host;                    /* nothing is joined, and @state is empty */
+	int podfd;                       /* the pod's directory, or hierarchy_open_host() */
 	const struct pod_spec *spec;
 	const struct pod_state *state;
 	struct attachment *attachment;

@@ -49,7 +49,7 @@ int main(int argc, char **argv)
 	r = request_read(argc, argv, &request, &usage, &err);
 	if (r == 1)
 		return 0;
-	if (r == 0 && request.phase <= HOOK_CREATE_CONTAINER)
+	if (r == 0 && (request.phase <= HOOK_CREATE_CONTAINER || request.phase == HOOK_ATTACH))
 		r = attach(&request, &err);
 	else if (r == 0)
 		r = detach(&request, &err);

@@ -32,6 +32,7 @@ static const char *const phase_names[] = {
 	[HOOK_CREATE_RUNTIME] = "createRuntime",
 	[HOOK_CREATE_CONTAINER] = "createContainer",
 	[HOOK_POSTSTOP] = "poststop",
+	[HOOK_ATTACH] = "attach",
 	[HOOK_DETACH] = "detach",
 };
 
@@ -49,8 +50,9 @@ static const char help[] =
 	"  --help          this text\n"
 	"  --version       the version\n"
 	"\n"
-	"podd-hook detach --root DIR --pod POD --child NAME --generation ID disconnects a container\n"
-	"that ended; podd runs it.\n";
+	"podd runs podd-hook attach --root DIR [--pod POD] --child NAME --network NET for a pod that\n"
+	"goes out by a network of POD, or without --pod of the host; and podd-hook detach\n"
+	"--root DIR [--pod POD] --child NAME --generation ID for what has ended.\n";
 
 const char *hook_phase_name(enum hook_phase phase)
 {
@@ -309,21 +311,50 @@ static int read_runtime_request(struct request *request, const struct arguments 
 	return r;
 }
 
-static int read_detach_request(struct request *request, const struct arguments *arguments,
-	struct err *err)
+/* Without --pod it is the host's. */
+static int read_child(struct request *request, const struct arguments *arguments, struct err *err)
 {
-	int r;
+	int r = arguments->pod ? name_check_path(arguments->pod, err) : 0;
 
-	if (!arguments->pod || !arguments->child || !arguments->generation)
-		return err_set(err, -EINVAL, "detach needs --pod, --child and --generation");
-	r = name_check_path(arguments->pod, err);
 	if (r == 0)
 		r = name_check_component(arguments->child, err);
 	if (r < 0)
 		return r;
-	text_copy(request->pod, sizeof(request->pod), arguments->pod);
+	text_copy(request->pod, sizeof(request->pod), arguments->pod ? arguments->pod : "");
 	text_copy(request->child, sizeof(request->child), arguments->child);
+	return 0;
+}
+
+static int read_detach_request(struct request *request, const struct arguments *arguments,
+	struct err *err)
+{
+	if (!arguments->child || !arguments->generation)
+		return err_set(err, -EINVAL, "detach needs --child and --generation");
 	request->generation = arguments->generation;
+	return read_child(request, arguments, err);
+}
+
+/* A pod is known there by its path, as a container is by its id. */
+static int read_attach_request(struct request *request, const struct arguments *arguments,
+	struct err *err)
+{
+	autofree char *path = NULL;
+	int r;
+
+	if (!arguments->child || !arguments->networks)
+		return err_set(err, -EINVAL, "attach needs --child and --network");
+	r = read_child(request, arguments, err);
+	if (r == 0)
+		r = find_networks(request, arguments->networks, err);
+	if (r == 0)
+		r = find_publish(request, arguments->publish, err);
+	if (r < 0)
+		return r;
+	path = text_format("%s%s%s", request->pod, *request->pod ? "/" : "", request->child);
+	request->state.id = path ? malloc(NAME_PATH_SIZE) : NULL;
+	if (!request->state.id)
+		return err_oom(err);
+	name_path_to_id(path, request->state.id);
 	return 0;
 }
 
@@ -344,6 +375,8 @@ int request_read(int argc, char **argv, struct request *ret, bool *ret_usage, st
 	r = hierarchy_root(arguments.root, &request.root, err);
 	if (r == 0 && request.phase == HOOK_DETACH)
 		r = read_detach_request(&request, &arguments, err);
+	else if (r == 0 && request.phase == HOOK_ATTACH)
+		r = read_attach_request(&request, &arguments, err);
 	else if (r == 0)
 		r = read_runtime_request(&request, &arguments, err);
 	if (r < 0) {

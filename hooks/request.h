@@ -20,7 +20,8 @@ enum hook_phase {
 	HOOK_CREATE_RUNTIME,
 	HOOK_CREATE_CONTAINER,
 	HOOK_POSTSTOP,
-	HOOK_DETACH, /* podd's own: a container ended */
+	HOOK_ATTACH, /* podd's own: a pod goes out by a network of the pod around it, or of the host */
+	HOOK_DETACH, /* podd's own: a container or such a pod ended */
 };
 
 const char *hook_phase_name(enum hook_phase phase);
@@ -29,10 +30,10 @@ struct request {
 	enum hook_phase phase;
 	int64_t deadline;             /* of all that the hook does, see deadline.h */
 	char *root;                   /* of the hierarchy */
-	char pod[NAME_PATH_SIZE];
+	char pod[NAME_PATH_SIZE];     /* "": the host; @child is a pod then */
 	char child[NAME_COMPONENT_MAX + 1];
 	const char *generation;       /* HOOK_DETACH only */
-	struct oci_state state;       /* empty with HOOK_DETACH */
+	struct oci_state state;       /* with HOOK_ATTACH the id only; empty with HOOK_DETACH */
 	size_t n_networks;
 	struct oci_network networks[RECORD_NETWORKS_MAX];
 	char *hostname;
@@ -41,7 +42,7 @@ struct request {
 	struct json *capability_args; /* object, or NULL */
 };
 
-/* Reads the arguments and, but for HOOK_DETACH, stdin. Return: 0, 1 when the help was printed,
+/* Reads the arguments and, unless it is podd that asks, stdin. Return: 0, 1 when the help was printed,
  * -EINVAL (with HOOK_USAGE set in *ret_usage when the arguments are at fault), -errno. */
 int request_read(int argc, char **argv, struct request *ret, bool *ret_usage, struct err *err);
 void request_done(struct request *request);

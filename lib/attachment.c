@@ -78,7 +78,8 @@ struct json *attachment_to_json(const struct attachment *attachment)
 	struct json *document = record_new();
 	struct json *networks;
 
-	json_set_string(document, "pod", attachment->pod);
+	if (*attachment->pod)
+		json_set_string(document, "pod", attachment->pod);
 	json_set_string(document, "child", attachment->child);
 	json_set_string(document, "id", attachment->id);
 	json_set_string(document, "generation", attachment->generation);
@@ -148,10 +149,11 @@ static int read_networks(const struct json *document, struct attachment *attachm
 
 static int read_names(const struct json *document, struct attachment *attachment, struct err *err)
 {
-	int r;
+	int r = 0;
 
-	r = record_read_name(document, "pod", name_check_path, attachment->pod,
-		sizeof(attachment->pod), err);
+	if (json_get(document, "pod"))
+		r = record_read_name(document, "pod", name_check_path, attachment->pod,
+			sizeof(attachment->pod), err);
 	if (r == 0)
 		r = record_read_name(document, "child", name_check_component, attachment->child,
 			sizeof(attachment->child), err);

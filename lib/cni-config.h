@@ -29,7 +29,6 @@ struct cni_config {
 };
 
 /* Return: 0, or -EINVAL with the grammar in the message. */
-int cni_check_network_name(const char *name, struct err *err);
 int cni_check_type(const char *type, struct err *err);
 
 /* The highest version that the configuration allows below @below (CNI_VERSIONS: any). Return: 0,

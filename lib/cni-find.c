@@ -19,6 +19,9 @@
 #define NETWORKS_MAX 1024
 #define SHOWN_SIZE 1024
 
+/* 10.N.0.0/16 of the first level. */
+#define FIRST_SUBNET 88
+
 /* What the walk over the directories is for. */
 struct search {
 	const char *name; /* the one wanted; NULL: all */
@@ -240,40 +243,64 @@ static void add_range(struct json *ipam, const char *subnet)
 	json_append(ranges, set);
 }
 
-/* No ipMasq: the uplink knows every child by its own address, and bridge would call iptables for
- * each. */
-static struct json *build_default(unsigned mtu, bool ipv6)
+static struct json *build_bridge(const struct cni_builtin *builtin)
 {
-	struct json *document = json_new_object();
 	struct json *bridge = json_new_object();
 	struct json *capabilities;
 	struct json *ipam;
+	char subnet[32];
 
-	json_set_string(document, "cniVersion", "1.0.0");
-	json_set_string(document, "name", CNI_NETWORK_DEFAULT);
 	json_set_string(bridge, "type", "bridge");
 	json_set_string(bridge, "bridge", "podd0");
 	json_set_bool(bridge, "isGateway", true);
 	json_set_bool(bridge, "isDefaultGateway", true);
-	json_set_bool(bridge, "ipMasq", false);
+	/* Not in a pod: the uplink knows every child by its own address, and bridge would call
+	 * iptables for each. */
+	json_set_bool(bridge, "ipMasq", builtin->level == CNI_LEVEL_HOST);
 	json_set_bool(bridge, "hairpinMode", true);
-	json_set_int(bridge, "mtu", mtu);
+	json_set_int(bridge, "mtu", builtin->mtu);
 	capabilities = json_set_object(bridge, "capabilities");
 	json_set_bool(capabilities, "ips", true);
 	json_set_bool(capabilities, "mac", true);
 	ipam = json_set_object(bridge, "ipam");
 	json_set_string(ipam, "type", "host-local");
 	json_set_array(ipam, "ranges");
-	add_range(ipam, "10.88.0.0/16");
-	if (ipv6)
-		add_range(ipam, "fd00:88::/64");
-	json_append(json_set_array(document, "plugins"), bridge);
+	snprintf(subnet, sizeof(subnet), "10.%d.0.0/16", FIRST_SUBNET + builtin->level);
+	add_range(ipam, subnet);
+	/* The one of the first level is fd00:88::/64. */
+	snprintf(subnet, sizeof(subnet), "fd00:88:%x::/64", (unsigned)builtin->level & 0xffff);
+	if (builtin->ipv6)
+		add_range(ipam, builtin->level == 0 ? "fd00:88::/64" : subnet);
+	return bridge;
+}
+
+/* Where there is no uplink, ports are published by the stock plugin for it. */
+static struct json *build_portmap(void)
+{
+	struct json *portmap = json_new_object();
+
+	json_set_string(portmap, "type", "portmap");
+	json_set_bool(json_set_object(portmap, "capabilities"), "portMappings", true);
+	return portmap;
+}
+
+static struct json *build_default(const struct cni_builtin *builtin)
+{
+	struct json *document = json_new_object();
+	struct json *plugins;
+
+	json_set_string(document, "cniVersion", "1.0.0");
+	json_set_string(document, "name", CNI_NETWORK_DEFAULT);
+	plugins = json_set_array(document, "plugins");
+	json_append(plugins, build_bridge(builtin));
+	if (builtin->level == CNI_LEVEL_HOST)
+		json_append(plugins, build_portmap());
 	return document;
 }
 
-static int load_default(unsigned mtu, bool ipv6, struct cni_config **ret, struct err *err)
+static int load_default(const struct cni_builtin *builtin, struct cni_config **ret, struct err *err)
 {
-	autoptr(json) document = build_default(mtu, ipv6);
+	autoptr(json) document = build_default(builtin);
 
 	return cni_config_from_json("built in", document, ret, err);
 }
@@ -304,8 +331,8 @@ static int no_such_network(const struct search *search, char *const *dirs, struc
 		*names ? ", " : "", names, *problems ? "; could not be read: " : "", problems);
 }
 
-int cni_config_find(char *const *dirs, const char *name, unsigned mtu, bool ipv6,
-	struct cni_config **ret, struct err *err)
+int cni_config_find(char *const *dirs, const char *name,
+	const struct cni_builtin *builtin, struct cni_config **ret, struct err *err)
 {
 	cleanup(search_done) struct search search = {.name = name};
 	int r = cni_check_network_name(name, err);
@@ -317,24 +344,24 @@ int cni_config_find(char *const *dirs, const char *name, unsigned mtu, bool ipv6
 	if (search.n_found > 0)
 		*ret = take_ptr(search.found[0]);
 	else if (strcmp(name, CNI_NETWORK_DEFAULT) == 0)
-		return load_default(mtu, ipv6, ret, err);
+		return load_default(builtin, ret, err);
 	else
 		return no_such_network(&search, dirs, err);
 	return 0;
 }
 
-int cni_config_list(char *const *dirs, unsigned mtu, bool ipv6, struct cni_config ***ret,
-	size_t *ret_n, char ***ret_problems, struct err *err)
+int cni_config_list(char *const *dirs, const struct cni_builtin *builtin,
+	struct cni_config ***ret, size_t *ret_n, char ***ret_problems, struct err *err)
 {
 	cleanup(search_done) struct search search = {0};
-	autoptr(cni_config) builtin = NULL;
+	autoptr(cni_config) default_one = NULL;
 	int r = visit_dirs(&search, dirs, err);
 
 	if (r < 0)
 		return r;
 	if (!is_known(&search, CNI_NETWORK_DEFAULT)) {
-		r = load_default(mtu, ipv6, &builtin, err);
-		if (r == 0 && keep(&search, &builtin) < 0)
+		r = load_default(builtin, &default_one, err);
+		if (r == 0 && keep(&search, &default_one) < 0)
 			r = err_oom(err);
 		if (r < 0)
 			return r;

@@ -46,16 +46,28 @@ const char *cni_config_plugin_type(const struct cni_config *config, size_t index
 void cni_config_free(struct cni_config *config);
 CLEANUP_DEFINE(cni_config, cni_config_free)
 
+/* A network's name, as the specification allows it. Return: 0 or -EINVAL. */
+int cni_check_network_name(const char *name, struct err *err);
+
+/* What the built-in network is for a pod. Pods in pods reach the networks that are around them, so
+ * each level has subnets of its own. */
+#define CNI_LEVEL_HOST (-1)
+struct cni_builtin {
+	unsigned mtu; /* of its bridge */
+	bool ipv6;
+	int level;    /* how many pods there are around the pod; CNI_LEVEL_HOST: it is the host's */
+};
+
 /* Finds a network by name in the directories, in order: .conflist files before .conf and .json,
- * alphabetically; the built-in one (with @mtu for its bridge) when no file has its name. A broken
+ * alphabetically; the built-in one when no file has its name. A broken
  * file is an error only when it is the one (its name in it matches); otherwise skipped.
  * Return: 0, -ENOENT (names the directories and the networks that there are), -EINVAL, -errno. */
-int cni_config_find(char *const *dirs, const char *name, unsigned mtu, bool ipv6,
-	struct cni_config **ret, struct err *err);
+int cni_config_find(char *const *dirs, const char *name,
+	const struct cni_builtin *builtin, struct cni_config **ret, struct err *err);
 /* All networks, the built-in one included, one of each name; broken files are reported in
  * *ret_problems (messages, may be NULL). */
-int cni_config_list(char *const *dirs, unsigned mtu, bool ipv6, struct cni_config ***ret,
-	size_t *ret_n, char ***ret_problems, struct err *err);
+int cni_config_list(char *const *dirs, const struct cni_builtin *builtin,
+	struct cni_config ***ret, size_t *ret_n, char ***ret_problems, struct err *err);
 /* The caller's directories: $XDG_CONFIG_HOME/cni/net.d (or ~/.config), /etc/cni/net.d; and
  * $CNI_PATH, /usr/lib/cni, /opt/cni/bin, /usr/libexec/cni. Allocated vectors. */
 int cni_default_config_dirs(char ***ret);

@@ -17,6 +17,9 @@
 #include "record.h"
 #include "text.h"
 
+/* No pod can have that name. */
+#define HOST_DIR ".host"
+
 #define LOCK_NAME_SIZE (NAME_COMPONENT_MAX + sizeof("child-"))
 
 static const char *const pod_directories[] = {"children", "cni", "etc", "locks", "ns",
@@ -213,6 +216,21 @@ int hierarchy_open_pod(int rootfd, const char *path, int *ret_fd, struct err *er
 	return 0;
 }
 
+int hierarchy_open_host(int rootfd, bool create, int *ret_fd, struct err *err)
+{
+	autoclose int hostfd = -1, locks = -1;
+	int r;
+
+	if (!create)
+		return file_open_dir(rootfd, HOST_DIR, ret_fd, err);
+	r = file_make_dir(rootfd, HOST_DIR, &hostfd, err);
+	if (r == 0)
+		r = file_make_dir(hostfd, "locks", &locks, err);
+	if (r == 0)
+		*ret_fd = take_fd(&hostfd);
+	return r;
+}
+
 static bool is_pod(int container, const char *name)
 {
 	char record[NAME_COMPONENT_MAX + sizeof("/" RECORD_POD)];
@@ -315,6 +333,17 @@ int hierarchy_open_child(int podfd, const char *name, bool create, int *ret_fd, 
 	return file_open_dir(children, name, ret_fd, err);
 }
 
+int hierarchy_open_any_child(int podfd, const char *name, int *ret_fd, struct err *err)
+{
+	autoclose int children = -1;
+	int r;
+
+	r = name_check_component(name, err);
+	if (r == 0)
+		r = open_children(podfd, &children, err);
+	return r < 0 ? r : file_open_dir(children, name, ret_fd, err);
+}
+
 int hierarchy_remove_child(int podfd, const char *name, struct err *err)
 {
 	autoclose int children = -1;
@@ -374,7 +403,8 @@ int hierarchy_children(int podfd, enum hierarchy_kind kind, char ***ret_names, s
 
 		names[i] = NULL;
 		if (name_check_component(name, NULL) == 0 &&
-			is_pod(children, name) == (kind == HIERARCHY_PODS))
+			(kind == HIERARCHY_ANY ||
+				is_pod(children, name) == (kind == HIERARCHY_PODS)))
 			names[kept++] = name;
 		else
 			free(name);

@@ -27,6 +27,11 @@ int hierarchy_root(const char *argument, char **ret, struct err *err);
 /* The directory of a pod: <root>/a/children/b for a/b. Return: allocated, or NULL. */
 char *hierarchy_pod_dir(const char *root, const char *path);
 
+/* Opens the place of what podd attaches to networks of the host, which is laid out like a pod: cni/
+ * (the host's /var/lib/cni) and locks/. With @create makes it. For root only. Return: 0, -ENOENT,
+ * -errno. */
+int hierarchy_open_host(int rootfd, bool create, int *ret_fd, struct err *err);
+
 /* Opens the root; every directory that is podd's own must be owned by the caller and closed to
  * others. With @create makes it. Return: 0, -ENOENT, -EPERM, -ELOOP, -errno. */
 int hierarchy_open_root(const char *root, bool create, int *ret_fd, struct err *err);
@@ -51,8 +56,12 @@ int hierarchy_lock_child(int podfd, const char *name, unsigned timeout_ms, int *
 /* Removes the lock's file; for who holds it. Who waits for it makes another. */
 void hierarchy_drop_child_lock(int podfd, const char *name);
 
+/* Opens children/<name>, whatever it is: both kinds are attached to the pod's networks. Return: 0,
+ * -ENOENT, -errno. */
+int hierarchy_open_any_child(int podfd, const char *name, int *ret_fd, struct err *err);
+
 /* Names of a pod's children of one kind. */
-enum hierarchy_kind { HIERARCHY_CONTAINERS, HIERARCHY_PODS };
+enum hierarchy_kind { HIERARCHY_CONTAINERS, HIERARCHY_PODS, HIERARCHY_ANY };
 int hierarchy_children(int podfd, enum hierarchy_kind kind, char ***ret_names, struct err *err);
 
 /* Paths of all pods, parents before their children. */

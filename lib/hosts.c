@@ -7,17 +7,21 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
+#include "fd.h"
 #include "file.h"
 #include "hierarchy.h"
 #include "record.h"
 #include "text.h"
 
 #define HOSTS_LOCK_MS 10000
+#define HOSTS_BYTES_MAX (1024 * 1024)
+#define HOST_NAME "host.podd.internal"
 
 /* hosts(5): one line, address first; names that are no names are left out. */
 static bool is_host_name(const char *name)
@@ -59,7 +63,7 @@ static void add_child(FILE *stream, int podfd, const char *name, const char *sel
 	autoclose int childfd = -1;
 	char address[INET6_ADDRSTRLEN];
 
-	if (hierarchy_open_child(podfd, name, false, &childfd, NULL) < 0 ||
+	if (hierarchy_open_any_child(podfd, name, &childfd, NULL) < 0 ||
 		attachment_load(childfd, &attachment, NULL) < 0)
 		return;
 	if (attachment.phase != ATTACHMENT_ATTACHED)
@@ -75,29 +79,68 @@ static void add_child(FILE *stream, int podfd, const char *name, const char *sel
 	}
 }
 
+/* A pod in a pod: its first address in a network around it. */
+static void find_self(int podfd, char *ret, size_t size)
+{
+	cleanup(attachment_done) struct attachment attachment = {};
+
+	if (attachment_load(podfd, &attachment, NULL) == 0 && attachment.n_networks > 0 &&
+		attachment.networks[0].addresses && attachment.networks[0].addresses[0])
+		(void)plain_address(attachment.networks[0].addresses[0], ret, size);
+}
+
+/* ... and the host, which has there the address that it has for the pod around it. */
+static void copy_host_line(FILE *stream, int podfd)
+{
+	autoclose int fd = openat(podfd, "../../etc/hosts", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	autofree char *text = NULL;
+	char *rest, *line;
+	size_t length;
+
+	if (fd < 0 || fd_read_all(fd, HOSTS_BYTES_MAX, &text, &length) < 0)
+		return;
+	rest = text;
+	while ((line = strsep(&rest, "\n")))
+		if (text_ends_with(line, "\t" HOST_NAME))
+			fprintf(stream, "%s\n", line);
+}
+
+static void write_self(FILE *stream, int podfd, const struct pod_spec *spec, char *self, size_t size)
+{
+	char leaf[NAME_COMPONENT_MAX + 1], parent[NAME_PATH_SIZE];
+	struct in_addr address;
+
+	if (spec->net == POD_NET_SLIRP) {
+		address = pod_address4(spec, POD_HOST_SELF);
+		inet_ntop(AF_INET, &address, self, (socklen_t)size);
+	} else if (spec->net == POD_NET_CNI) {
+		find_self(podfd, self, size);
+	} else {
+		return;
+	}
+	name_split(spec->path, parent, leaf);
+	fprintf(stream, "%s\t%s\n", self, leaf);
+	address = pod_address4(spec, POD_HOST_GATEWAY);
+	if (spec->net == POD_NET_SLIRP)
+		fprintf(stream, "%s\t" HOST_NAME "\n", inet_ntoa(address));
+	else if (pod_spec_is_nested(spec))
+		copy_host_line(stream, podfd);
+}
+
 static int write_hosts(FILE *stream, int podfd, struct err *err)
 {
 	cleanup(pod_spec_done) struct pod_spec spec = {};
-	char self[INET_ADDRSTRLEN] = "127.0.0.1";
-	char leaf[NAME_COMPONENT_MAX + 1], parent[NAME_PATH_SIZE];
+	char self[INET6_ADDRSTRLEN] = "127.0.0.1";
 	autostrv children = NULL;
-	struct in_addr address;
 	int r;
 
 	r = pod_spec_load(podfd, &spec, err);
 	if (r == 0)
-		r = hierarchy_children(podfd, HIERARCHY_CONTAINERS, &children, err);
+		r = hierarchy_children(podfd, HIERARCHY_ANY, &children, err);
 	if (r < 0)
 		return r;
 	fputs("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n", stream);
-	if (spec.net == POD_NET_SLIRP) {
-		address = pod_address4(&spec, POD_HOST_SELF);
-		inet_ntop(AF_INET, &address, self, sizeof(self));
-		address = pod_address4(&spec, POD_HOST_GATEWAY);
-		name_split(spec.path, parent, leaf);
-		fprintf(stream, "%s\t%s\n", self, leaf);
-		fprintf(stream, "%s\thost.podd.internal\n", inet_ntoa(address));
-	}
+	write_self(stream, podfd, &spec, self, sizeof(self));
 	for (size_t i = 0; children[i]; i++)
 		add_child(stream, podfd, children[i], self);
 	return 0;

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cni.h"
@@ -17,14 +18,15 @@
 #define CIDR_PREFIX_MIN 8
 /* The pod's own address is the 100th of the network. */
 #define CIDR_PREFIX_MAX 25
-/* 10.88.0.0/16: the bridge of CNI_NETWORK_DEFAULT. */
+/* 10.88.0.0/13: the bridges of CNI_NETWORK_DEFAULT, of pods in pods, too. */
 #define BUILT_IN_NETWORK 0x0a580000U
-#define BUILT_IN_MASK 0xffff0000U
+#define BUILT_IN_MASK 0xfff80000U
 
 static const char *const net_names[] = {
 	[POD_NET_SLIRP] = "slirp",
 	[POD_NET_NONE] = "none",
 	[POD_NET_HOST] = "host",
+	[POD_NET_CNI] = "cni",
 };
 
 const char *pod_net_name(enum pod_net net)
@@ -88,7 +90,7 @@ int pod_spec_set_cidr(struct pod_spec *spec, const char *text, struct err *err)
 		return err_set(err, -EINVAL, "network '%s' cannot be used for hosts", text);
 	if ((ntohl(network.s_addr) & BUILT_IN_MASK & mask) == (BUILT_IN_NETWORK & mask & BUILT_IN_MASK))
 		return err_set(err, -EINVAL,
-			"network '%s' overlaps 10.88.0.0/16, which the built-in network has", text);
+			"network '%s' overlaps 10.88.0.0/13, which the built-in network has", text);
 	spec->net4 = network;
 	spec->prefix4 = prefix;
 	return 0;
@@ -113,8 +115,32 @@ int pod_spec_init(struct pod_spec *spec, struct err *err)
 	return 0;
 }
 
+bool pod_spec_is_nested(const struct pod_spec *spec)
+{
+	return name_depth(spec->path) > 1;
+}
+
+void pod_spec_builtin(const struct pod_spec *spec, struct cni_builtin *ret)
+{
+	*ret = (struct cni_builtin){
+		.mtu = spec->mtu, .ipv6 = spec->ipv6, .level = (int)name_depth(spec->path) - 1};
+}
+
+int pod_spec_set_cni(struct pod_spec *spec, const char *network, struct err *err)
+{
+	char *copy = strdup(network ? network : CNI_NETWORK_DEFAULT);
+
+	if (!copy)
+		return err_oom(err);
+	free(spec->uplink_network);
+	spec->uplink_network = copy;
+	spec->net = POD_NET_CNI;
+	return 0;
+}
+
 void pod_spec_done(struct pod_spec *spec)
 {
+	free(spec->uplink_network);
 	json_free(spec->labels);
 	strv_free(spec->cni_config_dirs);
 	strv_free(spec->cni_plugin_dirs);
@@ -133,6 +159,8 @@ struct json *pod_spec_to_json(const struct pod_spec *spec)
 	json_set_string(document, "path", spec->path);
 	json_set_string(document, "created", spec->created);
 	json_set_string(document, "net", pod_net_name(spec->net));
+	if (spec->uplink_network)
+		json_set_string(document, "uplinkNetwork", spec->uplink_network);
 	json_set_string(document, "uplinkPath", pod_path_name(spec->uplink_path));
 	json_set_bool(document, "hostLoopback", spec->host_loopback);
 	json_set_bool(document, "ipv6", spec->ipv6);
@@ -154,6 +182,17 @@ struct json *pod_spec_to_json(const struct pod_spec *spec)
 	return document;
 }
 
+static int read_uplink_network(const struct json *document, struct pod_spec *spec, struct err *err)
+{
+	const char *name = NULL;
+	int r = json_read_string(document, "uplinkNetwork", spec->net == POD_NET_CNI, &name, err);
+
+	if (r < 0 || spec->net != POD_NET_CNI)
+		return r;
+	r = cni_check_network_name(name, err);
+	return r == 0 ? pod_spec_set_cni(spec, name, err) : r;
+}
+
 static int read_network(const struct json *document, struct pod_spec *spec, struct err *err)
 {
 	const char *net = NULL, *cidr = NULL, *path = "auto";
@@ -162,7 +201,9 @@ static int read_network(const struct json *document, struct pod_spec *spec, stru
 
 	r = json_read_string(document, "net", true, &net, err);
 	if (r == 0 && pod_net_from_name(net, &spec->net) < 0)
-		r = err_set(err, -EINVAL, "'net' must be slirp, none or host");
+		r = err_set(err, -EINVAL, "'net' must be slirp, none, host or cni");
+	if (r == 0)
+		r = read_uplink_network(document, spec, err);
 	if (r == 0)
 		r = json_read_string(document, "uplinkPath", false, &path, err);
 	if (r == 0 && pod_path_from_name(path, &spec->uplink_path) < 0)

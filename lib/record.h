@@ -37,7 +37,8 @@ void record_time_now(char ret[RECORD_TIME_SIZE]);
 
 /* ---- pod.json: the specification, written once by podctl create ---- */
 
-enum pod_net { POD_NET_SLIRP, POD_NET_NONE, POD_NET_HOST };
+/* POD_NET_CNI: the pod is attached to a CNI network of the pod that it is in, or of the host. */
+enum pod_net { POD_NET_SLIRP, POD_NET_NONE, POD_NET_HOST, POD_NET_CNI };
 const char *pod_net_name(enum pod_net net);
 int pod_net_from_name(const char *name, enum pod_net *ret);
 
@@ -54,6 +55,7 @@ struct pod_spec {
 	char path[NAME_PATH_SIZE];
 	char created[RECORD_TIME_SIZE];
 	enum pod_net net;
+	char *uplink_network;    /* with POD_NET_CNI: that network's name; otherwise NULL */
 	enum pod_path uplink_path;
 	bool host_loopback;
 	bool ipv6;
@@ -78,6 +80,13 @@ struct pod_spec {
  * ($XDG_CONFIG_HOME, $CNI_PATH). */
 int pod_spec_init(struct pod_spec *spec, struct err *err);
 void pod_spec_done(struct pod_spec *spec);
+/* True for a pod inside another one. */
+bool pod_spec_is_nested(const struct pod_spec *spec);
+/* What the built-in CNI network is inside of this pod. */
+struct cni_builtin;
+void pod_spec_builtin(const struct pod_spec *spec, struct cni_builtin *ret);
+/* Makes CNI network @network (NULL: the built-in one) the pod's way out. Return: 0 or -ENOMEM. */
+int pod_spec_set_cni(struct pod_spec *spec, const char *network, struct err *err);
 /* "10.0.2.0/24". Return: 0 or -EINVAL. */
 int pod_spec_set_cidr(struct pod_spec *spec, const char *text, struct err *err);
 /* Ports and egress rules as people give them (either may be NULL): can each be read, and is there
@@ -155,7 +164,7 @@ struct attachment_network {
 };
 
 struct attachment {
-	char pod[NAME_PATH_SIZE];
+	char pod[NAME_PATH_SIZE];     /* "": the host */
 	char child[NAME_COMPONENT_MAX + 1];
 	char id[NAME_PATH_SIZE];      /* the OCI id; CNI_CONTAINERID */
 	char generation[ATTACHMENT_GENERATION_SIZE];

@@ -313,7 +313,7 @@ int children_attach(struct children *children, const char *name, const char *gen
 	struct child *known;
 	int r;
 
-	r = hierarchy_open_child(children->pod->podfd, name, false, &childfd, err);
+	r = hierarchy_open_any_child(children->pod->podfd, name, &childfd, err);
 	if (r == 0)
 		r = attachment_load(childfd, &attachment, err);
 	if (r < 0)
@@ -347,7 +347,7 @@ int children_load(struct children *children, struct err *err)
 	autostrv names = NULL;
 	int r;
 
-	r = hierarchy_children(children->pod->podfd, HIERARCHY_CONTAINERS, &names, err);
+	r = hierarchy_children(children->pod->podfd, HIERARCHY_ANY, &names, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; names[i]; i++) {

@@ -20,6 +20,7 @@
 #include "cleanup.h"
 #include "containers.h"
 #include "fd.h"
+#include "nested.h"
 #include "network.h"
 #include "pod.h"
 #include "server.h"
@@ -121,6 +122,8 @@ static int serve(struct pod *pod, struct err *err)
 		r = children_new(pod, &pod->children, err);
 	if (r == 0)
 		r = containers_new(pod, &pod->containers, err);
+	if (r == 0)
+		r = nested_new(pod, &pod->nested, err);
 	if (r == 0)
 		r = network_new(pod, &pod->network, err);
 	if (r == 0)

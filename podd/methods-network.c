@@ -45,7 +45,7 @@ static bool read_child(struct pod *pod, struct connection *connection,
 		methods_invalid(connection, "child", err.msg);
 		return false;
 	}
-	if (!**ret || hierarchy_open_child(pod->podfd, *ret, false, &childfd, NULL) == 0)
+	if (!**ret || hierarchy_open_any_child(pod->podfd, *ret, &childfd, NULL) == 0)
 		return true;
 	parameters = json_new_object();
 	json_set_string(parameters, "child", *ret);

@@ -263,8 +263,7 @@ void network_clean(struct network *network)
 
 		next = scope->next;
 		text_copy(child, sizeof(child), scope->child);
-		if (hierarchy_open_child(network->pod->podfd, child, false, &childfd, NULL) ==
-			-ENOENT)
+		if (hierarchy_open_any_child(network->pod->podfd, child, &childfd, NULL) == -ENOENT)
 			network_remove(network, child);
 	}
 }

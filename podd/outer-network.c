@@ -150,14 +150,13 @@ static int setup_interfaces(const struct outer_setup *setup, int *ret_tap, struc
 		return err_set(err, r, "setting the pod's loopback interface up: %s",
 			strerror(-r));
 	r = setup_sysctls(setup->ipv6, err);
-	if (r < 0 || !setup->has_tap)
-		return r;
-	r = make_tap(&tap, err);
-	if (r == 0)
+	if (r == 0 && setup->has_tap)
+		r = make_tap(&tap, err);
+	if (r == 0 && setup->has_tap)
 		r = configure_tap(netlink, setup, err);
-	if (r == 0)
+	if (r == 0 && (setup->has_tap || setup->masquerade))
 		r = setup_answers(netlink, setup->ipv6, err);
-	if (r == 0)
+	if (r == 0 && setup->has_tap)
 		*ret_tap = take_fd(&tap);
 	return r;
 }
@@ -197,6 +196,7 @@ static int start_rules(const struct outer_setup *setup, struct outer_net *net, s
 	struct outer_rules rules = {
 		.ipv6 = setup->ipv6,
 		.take_tcp = setup->take_tcp,
+		.masquerade = setup->masquerade,
 		.self4 = setup->self4,
 		.self6 = setup->self6,
 	};
@@ -217,7 +217,7 @@ int outer_network_setup(const struct outer_setup *setup, struct outer_net *net, 
 
 	if (!setup->own_net)
 		return 0;
-	if (setup->has_tap)
+	if (setup->has_tap || setup->masquerade)
 		r = start_rules(setup, net, err);
 	return r < 0 ? r : setup_interfaces(setup, &net->tap, err);
 }

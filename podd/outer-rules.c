@@ -136,6 +136,11 @@ static void format_rules(const struct outer_rules *rules, bool take_tcp, bool qu
 	add_first_packets(text, take_tcp);
 	if (queue)
 		add_queue(text);
+	if (rules->masquerade)
+		add(text, "chain leave {\n"
+			"type nat hook postrouting priority 100; policy accept;\n"
+			"oifname \"" OUTER_CNI_NAME "\" masquerade\n"
+			"}\n");
 	if (take_tcp) {
 		add_taking(text, rules);
 		add_answers(text);

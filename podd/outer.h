@@ -13,6 +13,8 @@
 
 /* Name of the pod's tap. */
 #define OUTER_TAP_NAME "tap0"
+/* ... and of its interface in a CNI network that is its way out. */
+#define OUTER_CNI_NAME "eth0"
 
 /* fds that podd-outer starts with. */
 #define OUTER_FD_CONTROL 3 /* seqpacket, connected to podd */
@@ -44,6 +46,7 @@ struct outer_request {
 	struct outer_setup {
 		uint32_t has_tap;     /* make it, with these addresses; otherwise lo only */
 		uint32_t take_tcp;    /* new TCP connections are held back for the uplink */
+		uint32_t masquerade;  /* what leaves by OUTER_CNI_NAME: nobody there has routes back */
 		uint32_t own_resolv;  /* etc/resolv.conf covers the host's */
 		uint32_t own_net;     /* false: the host's network, nothing to set up */
 		uint32_t ipv6;

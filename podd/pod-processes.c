@@ -129,7 +129,8 @@ static void __attribute__((noreturn)) become_outer(struct pod *pod, int control,
 	const int fds[] = {control, listen_fd, pod->podfd};
 	char byte;
 
-	if (fchdir(pod->podfd) < 0)
+	/* In a pod around it is there already, by its path. */
+	if (!pod_spec_is_nested(&pod->spec) && fchdir(pod->podfd) < 0)
 		fail_outer(control, "entering the pod's directory");
 	if (unshare(own_namespaces(pod)) < 0)
 		fail_outer(control, "making the pod's namespaces");
@@ -152,9 +153,34 @@ static int clone_child(uint64_t flags, int *ret_pidfd)
 	return (int)syscall(SYS_clone3, &args, sizeof(args));
 }
 
+/* Returns twice: in the new process with *ret_pid 0. It is the first one of the pod's pid namespace,
+ * which containers may share. */
+static int clone_outer(const struct pod *pod, pid_t *ret_pid, int *ret_pidfd, struct err *err)
+{
+	int r;
+
+	if (!pod_spec_is_nested(&pod->spec)) {
+		*ret_pid = clone_child(CLONE_NEWUSER | CLONE_NEWPID, ret_pidfd);
+		if (*ret_pid >= 0)
+			return 0;
+		return err_errno(err,
+			"making a user namespace (are they allowed here? see user.max_user_namespaces "
+			"and kernel.unprivileged_userns_clone)");
+	}
+	r = pod_clone_in_parent(pod, ret_pid, err);
+	if (r < 0 || *ret_pid == 0)
+		return r;
+	r = proc_open_child(*ret_pid, ret_pidfd);
+	return r < 0 ? err_set(err, r, "podd-outer ended while it started") : 0;
+}
+
+/* In a pod around they are mapped already. */
 static int map_outer(struct pod *pod, pid_t pid, int mapped, struct err *err)
 {
-	int r = idmap_write(pid, &pod->state.uids, &pod->state.gids, err);
+	int r = 0;
+
+	if (!pod_spec_is_nested(&pod->spec))
+		r = idmap_write(pid, &pod->state.uids, &pod->state.gids, err);
 
 	if (r < 0)
 		return r;
@@ -178,16 +204,13 @@ int pod_spawn_outer(struct pod *pod, struct err *err)
 		return err_errno(err, "making a pipe");
 	wait = pipe_fds[0];
 	go = pipe_fds[1];
-	/* It is the first process of the pod's pid namespace, which containers may share. */
-	pid = clone_child(CLONE_NEWUSER | CLONE_NEWPID, &pidfd);
+	r = clone_outer(pod, &pid, &pidfd, err);
+	if (r < 0)
+		return r;
 	if (pid == 0) {
 		close(go);
 		become_outer(pod, reach.its, reach.listener, wait);
 	}
-	if (pid < 0)
-		return err_errno(err,
-			"making a user namespace (are they allowed here? see user.max_user_namespaces "
-			"and kernel.unprivileged_userns_clone)");
 	pod->outer_pidfd = take_fd(&pidfd);
 	r = proc_identify(pid, &pod->state.outer);
 	if (r < 0)

@@ -53,9 +53,16 @@ bool pod_takes_tcp(const struct pod *pod)
 
 static int choose_ids(struct pod *pod, struct err *err)
 {
+	cleanup(pod_state_done) struct pod_state parent = {};
 	const char *warning;
 	int r = 0;
 
+	if (pod_spec_is_nested(&pod->spec)) {
+		r = pod_load_parent(pod, NULL, &parent, err);
+		pod->state.uids = parent.uids;
+		pod->state.gids = parent.gids;
+		return r;
+	}
 	pod->state.uids = pod->spec.uids;
 	pod->state.gids = pod->spec.gids;
 	if (pod->state.uids.n == 0) {
@@ -71,11 +78,10 @@ static int choose_ids(struct pod *pod, struct err *err)
 	return r;
 }
 
-int pod_write_resolv(struct pod *pod, char **ret_text, struct err *err)
+/* *ret: what the pod's children read; *ret_host: what libslirp reads. */
+static int build_resolv(struct pod *pod, char **ret, char **ret_host, struct err *err)
 {
 	autofree char *host = NULL;
-	autofree char *text = NULL;
-	autoclose int etc = -1;
 	char dns4[INET_ADDRSTRLEN], dns6[INET6_ADDRSTRLEN];
 	struct in_addr address4 = pod_address4(&pod->spec, POD_HOST_DNS);
 	struct in6_addr address6 = pod_address6(POD_HOST_DNS);
@@ -95,7 +101,23 @@ int pod_write_resolv(struct pod *pod, char **ret_text, struct err *err)
 		nameservers[n++] = dns6;
 	if (n == 0)
 		nameservers[n++] = dns4;
-	r = resolv_for_children(has_uplink(pod) ? nameservers : NULL, &text, err);
+	r = resolv_for_children(has_uplink(pod) ? nameservers : NULL, ret, err);
+	if (r == 0)
+		*ret_host = take_ptr(host);
+	return r;
+}
+
+int pod_write_resolv(struct pod *pod, char **ret_text, struct err *err)
+{
+	autofree char *host = NULL;
+	autofree char *text = NULL;
+	autoclose int etc = -1;
+	int r;
+
+	if (pod_spec_is_nested(&pod->spec) && pod->spec.net == POD_NET_CNI)
+		r = pod_copy_resolv(pod, &text, err);
+	else
+		r = build_resolv(pod, &text, &host, err);
 	if (r == 0)
 		r = file_open_dir(pod->podfd, "etc", &etc, err);
 	if (r == 0)
@@ -151,7 +173,8 @@ static int set_up_outer(struct pod *pod, struct err *err)
 	const struct outer_setup setup = {
 		.has_tap = has_uplink(pod),
 		.take_tcp = has_uplink(pod) && spec->uplink_path == POD_PATH_AUTO,
-		.own_resolv = has_uplink(pod),
+		.own_resolv = has_uplink(pod) || spec->net == POD_NET_CNI,
+		.masquerade = spec->net == POD_NET_CNI,
 		.own_net = spec->net != POD_NET_HOST,
 		.ipv6 = spec->ipv6,
 		.mtu = spec->mtu,
@@ -241,6 +264,9 @@ static int start_new(struct pod *pod, struct err *err)
 		r = pod_send_config(pod, nameservers, err);
 	if (r == 0)
 		r = link_namespaces(pod, err);
+	/* Its own address is in there. */
+	if (r == 0)
+		r = pod_attach_outside(pod, err);
 	if (r == 0)
 		r = hosts_update(pod->podfd, err);
 	if (r == 0 && has_uplink(pod))

@@ -26,6 +26,7 @@
 #include "events.h"
 #include "file.h"
 #include "hierarchy.h"
+#include "nested.h"
 #include "network.h"
 #include "pod.h"
 #include "server.h"
@@ -41,7 +42,8 @@
 /* What has to end before the pod may. */
 static unsigned count_children(const struct pod *pod)
 {
-	return children_count(pod->children) + containers_count(pod->containers);
+	return children_count(pod->children) + containers_count(pod->containers) +
+	       nested_count(pod->nested);
 }
 
 static void end_outer(struct pod *pod)
@@ -148,6 +150,7 @@ int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, i
 	events_send(pod, "stopping", NULL);
 	children_load(pod->children, NULL);
 	containers_load(pod->containers, NULL);
+	nested_stop(pod->nested, timeout_s);
 	containers_stop(pod->containers, timeout_s);
 	children_signal(pod->children, timeout_s > 0 ? SIGTERM : SIGKILL);
 	pod->stop_armed = true;
@@ -197,20 +200,25 @@ static void empty_directory(struct pod *pod, const char *directory)
 		fprintf(stderr, "podd: pod %s: emptying %s: %s\n", pod->path, directory, err.msg);
 }
 
+static bool is_pod(int childfd)
+{
+	return faccessat(childfd, RECORD_POD, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* The records of containers: without the pod's namespaces there is nothing to detach from. What a
  * hook said of a failure stays to be read, until the next start. */
 static void remove_children(struct pod *pod, bool keep_errors)
 {
 	autostrv names = NULL;
 
-	if (hierarchy_children(pod->podfd, HIERARCHY_CONTAINERS, &names, NULL) < 0)
+	if (hierarchy_children(pod->podfd, HIERARCHY_ANY, &names, NULL) < 0)
 		return;
 	for (size_t i = 0; names[i]; i++) {
 		autoclose int childfd = -1;
 
-		if (hierarchy_open_child(pod->podfd, names[i], false, &childfd, NULL) < 0)
+		if (hierarchy_open_any_child(pod->podfd, names[i], &childfd, NULL) < 0)
 			continue;
-		if (container_is_made(childfd)) {
+		if (container_is_made(childfd) || is_pod(childfd)) {
 			file_remove(childfd, RECORD_ATTACHMENT, NULL);
 			if (!keep_errors)
 				file_remove(childfd, RECORD_ERROR, NULL);
@@ -248,13 +256,13 @@ static void kill_children(struct pod *pod, const struct killing *killing)
 {
 	autostrv names = NULL;
 
-	if (hierarchy_children(pod->podfd, HIERARCHY_CONTAINERS, &names, NULL) < 0)
+	if (hierarchy_children(pod->podfd, HIERARCHY_ANY, &names, NULL) < 0)
 		return;
 	for (size_t i = 0; names[i]; i++) {
 		cleanup(attachment_done) struct attachment attachment = {};
 		autoclose int childfd = -1;
 
-		if (hierarchy_open_child(pod->podfd, names[i], false, &childfd, NULL) == 0 &&
+		if (hierarchy_open_any_child(pod->podfd, names[i], &childfd, NULL) == 0 &&
 			attachment_load(childfd, &attachment, NULL) == 0 &&
 			text_equal(attachment.boot_id, pod->state.boot_id))
 			kill_process(&attachment.init, killing);
@@ -282,6 +290,7 @@ void pod_clean(struct pod *pod, bool keep_errors)
 	/* Start times of another boot name nothing. */
 	if (proc_boot_id(boot_id) == 0 && text_equal(boot_id, pod->state.boot_id))
 		kill_all(pod);
+	pod_detach_outside(pod);
 	for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++)
 		file_remove(pod->podfd, sockets[i], NULL);
 	containers_write_ends(pod->podfd);

@@ -16,6 +16,7 @@
 #include "containers.h"
 #include "file.h"
 #include "hierarchy.h"
+#include "nested.h"
 #include "network.h"
 #include "resolv.h"
 #include "server.h"
@@ -57,6 +58,7 @@ void pod_close(struct pod *pod)
 	resolv_free(pod->resolv);
 	children_free(pod->children);
 	containers_free(pod->containers);
+	nested_free(pod->nested);
 	network_free(pod->network);
 	pod_uplink_done_queue(pod);
 	server_free(pod->server);

@@ -14,6 +14,7 @@
 
 struct children;
 struct containers;
+struct nested;
 struct network;
 struct resolv;
 struct server;
@@ -52,6 +53,7 @@ struct pod {
 
 	struct children *children;
 	struct containers *containers;
+	struct nested *nested;
 	struct network *network;
 	struct resolv *resolv;
 	struct server *server;
@@ -112,6 +114,22 @@ int pod_ask_outer(struct pod *pod, enum outer_operation operation,
 
 /* From now on podd-outer has to answer at once. */
 void pod_hurry_outer(struct pod *pod);
+
+/* ---- pod-parent.c ---- */
+
+/* Of a pod in a pod: the one around it, which must run. @ret_podfd may be NULL. Return: 0,
+ * -EHOSTDOWN when it does not run, -errno. */
+int pod_load_parent(const struct pod *pod, int *ret_podfd, struct pod_state *ret, struct err *err);
+/* Makes podd-outer's process in a new user namespace inside that of the pod around, with the same
+ * ids; its working directory is the pod's. Returns twice, in that process with *ret_pid 0. Needs
+ * what ns_join() needs. */
+int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err);
+/* Attaches the pod's netns to the network that is its way out, or detaches it; nothing with another
+ * way out. Both run podd-hook and wait for it. */
+int pod_attach_outside(const struct pod *pod, struct err *err);
+void pod_detach_outside(const struct pod *pod);
+/* The resolv.conf of the pod around, allocated. */
+int pod_copy_resolv(const struct pod *pod, char **ret, struct err *err);
 
 /* ---- pod-uplink.c ---- */
 

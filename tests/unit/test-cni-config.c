@@ -16,6 +16,8 @@
 #include "cni-config.h"
 #include "cni-fixture.h"
 
+static const struct cni_builtin builtin = {.mtu = 1500, .ipv6 = true};
+
 static struct cni_config *parse(const char *text)
 {
 	struct cni_config *config = NULL;
@@ -203,7 +205,7 @@ static void finds(char *const *dirs, const char *name, const char *type, const c
 	autoptr(cni_config) config = NULL;
 	struct err err = {0};
 
-	if (cni_config_find(dirs, name, 1500, true, &config, &err) < 0)
+	if (cni_config_find(dirs, name, &builtin, &config, &err) < 0)
 		fail_msg("%s", err.msg);
 	assert_string_equal(cni_config_name(config), name);
 	assert_string_equal(cni_config_plugin_type(config, 0), type);
@@ -216,7 +218,7 @@ static void misses(char *const *dirs, const char *name, int code, const char *me
 	struct cni_config *config = NULL;
 	struct err err = {0};
 
-	assert_int_equal(cni_config_find(dirs, name, 1500, true, &config, &err), code);
+	assert_int_equal(cni_config_find(dirs, name, &builtin, &config, &err), code);
 	if (!strstr(err.msg, message))
 		fail_msg("\"%s\" has no \"%s\"", err.msg, message);
 	assert_null(config);
@@ -289,7 +291,7 @@ static void test_plugin_files(void **state)
 	write_file(sub, "10.conf", "{\"type\":\"second\"}");
 	write_file(sub, "30.json", "{\"type\":\"no\"}");
 	write_file(dir, "net.conflist", NETWORK("net", "first"));
-	assert_int_equal(cni_config_find(dirs, "net", 1500, true, &config, NULL), 0);
+	assert_int_equal(cni_config_find(dirs, "net", &builtin, &config, NULL), 0);
 	assert_int_equal(cni_config_plugins(config), 3);
 	assert_string_equal(cni_config_plugin_type(config, 1), "second");
 	assert_string_equal(cni_config_plugin_type(config, 2), "third");
@@ -362,13 +364,41 @@ static void test_default_network(void **state)
 		autoptr(cni_config) config = NULL;
 		autofree char *wanted = NULL;
 		autofree char *text = NULL;
+		const struct cni_builtin plain = {.mtu = 9000, .ipv6 = ipv6};
 		size_t length;
 
-		assert_int_equal(cni_config_find(dirs, "podd", 9000, ipv6, &config, NULL), 0);
+		assert_int_equal(cni_config_find(dirs, "podd", &plain, &config, NULL), 0);
 		assert_int_equal(json_write(cni_config_document(config), false, &text, &length), 0);
 		assert_true(asprintf(&wanted, expected,
 				    ipv6 ? ",[{\"subnet\":\"fd00:88::/64\"}]" : "") > 0);
 		assert_string_equal(text, wanted);
+	}
+}
+
+/* Each level of pods has its own subnets; on the host nothing else masquerades and publishes. */
+static void test_default_network_levels(void **state)
+{
+	static const struct {
+		int level;
+		const char *expected[3];
+	} cases[] = {
+		{1, {"10.89.0.0/16", "fd00:88:1::/64", "\"ipMasq\":false"}},
+		{7, {"10.95.0.0/16", "fd00:88:7::/64", "\"ipMasq\":false"}},
+		{CNI_LEVEL_HOST, {"10.87.0.0/16", "\"ipMasq\":true", "{\"type\":\"portmap\""}},
+	};
+	char *dirs[] = {NULL};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct cni_builtin level = {
+			.mtu = 1500, .ipv6 = true, .level = cases[i].level};
+		autoptr(cni_config) config = NULL;
+		autofree char *text = NULL;
+		size_t length;
+
+		assert_int_equal(cni_config_find(dirs, "podd", &level, &config, NULL), 0);
+		assert_int_equal(json_write(cni_config_document(config), false, &text, &length), 0);
+		for (int j = 0; j < 3; j++)
+			assert_non_null(strstr(text, cases[i].expected[j]));
 	}
 }
 
@@ -394,7 +424,7 @@ static void test_list_networks(void **state)
 	write_file(dir, "20-a.conflist", NETWORK("a", "list"));
 	write_file(dir, "30-b.conflist", NETWORK("b", "list"));
 	write_file(dir, "40-bad.conflist", NETWORK("bad", "/"));
-	assert_int_equal(cni_config_list(dirs, 1500, true, &configs, &n, &problems, NULL), 0);
+	assert_int_equal(cni_config_list(dirs, &builtin, &configs, &n, &problems, NULL), 0);
 	assert_int_equal(n, 3);
 	assert_string_equal(cni_config_name(configs[0]), "a");
 	assert_string_equal(cni_config_plugin_type(configs[0], 0), "list");
@@ -405,7 +435,7 @@ static void test_list_networks(void **state)
 	assert_int_equal(strv_length(problems), 2);
 	assert_non_null(
 		strstr(problems[0], "40-bad.conflist: plugins[0]: the type \"/\" is invalid"));
-	assert_int_equal(cni_config_list(dirs, 1500, true, &configs, &n, NULL, NULL), 0);
+	assert_int_equal(cni_config_list(dirs, &builtin, &configs, &n, NULL, NULL), 0);
 	free_configs(configs, n);
 }
 
@@ -555,6 +585,7 @@ int main(void)
 		WITH_FIXTURE(test_too_many_plugin_files),
 		WITH_FIXTURE(test_large_file),
 		cmocka_unit_test(test_default_network),
+		cmocka_unit_test(test_default_network_levels),
 		WITH_FIXTURE(test_list_networks),
 		cmocka_unit_test(test_default_dirs),
 		WITH_FIXTURE(test_trusted_dirs),

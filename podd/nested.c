@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Pods in the pod: see nested.h. What is known of them is in their records. */
+
+#include "nested.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "hierarchy.h"
+#include "pod.h"
+#include "text.h"
+#include "varlink.h"
+
+#define CONTROL_SOCKET "control.sock"
+
+/* The supervisor of one that is stopping. */
+struct stopping {
+	struct nested *owner;
+	struct stopping *next;
+	sd_event_source *exit;
+};
+
+struct nested {
+	struct pod *pod;
+	struct stopping *first;
+	unsigned n;
+};
+
+int nested_new(struct pod *pod, struct nested **ret, struct err *err)
+{
+	struct nested *nested = calloc(1, sizeof(*nested));
+
+	if (!nested)
+		return err_oom(err);
+	nested->pod = pod;
+	*ret = nested;
+	return 0;
+}
+
+static void forget(struct stopping *stopping)
+{
+	struct stopping **link = &stopping->owner->first;
+
+	while (*link != stopping)
+		link = &(*link)->next;
+	*link = stopping->next;
+	stopping->owner->n--;
+	sd_event_source_disable_unref(stopping->exit);
+	free(stopping);
+}
+
+void nested_free(struct nested *nested)
+{
+	while (nested && nested->first)
+		forget(nested->first);
+	free(nested);
+}
+
+static int on_podd_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct stopping *stopping = userdata;
+	struct pod *pod = stopping->owner->pod;
+
+	forget(stopping);
+	pod_stop_continue(pod);
+	return 0;
+}
+
+static int watch(struct nested *nested, const struct proc_id *podd)
+{
+	struct stopping *stopping = calloc(1, sizeof(*stopping));
+	autoclose int pidfd = -1;
+	int r = stopping ? proc_open(podd, &pidfd) : -ENOMEM;
+
+	if (r == 0)
+		r = sd_event_add_io(nested->pod->event, &stopping->exit, pidfd, EPOLLIN, on_podd_exit,
+			stopping);
+	if (r >= 0)
+		r = sd_event_source_set_io_fd_own(stopping->exit, true);
+	if (r < 0) {
+		if (stopping)
+			sd_event_source_disable_unref(stopping->exit);
+		free(stopping);
+		return r;
+	}
+	take_fd(&pidfd);
+	stopping->owner = nested;
+	stopping->next = nested->first;
+	nested->first = stopping;
+	nested->n++;
+	return 0;
+}
+
+static void kill_outer(const struct pod_state *state)
+{
+	autoclose int pidfd = -1;
+
+	if (proc_open(&state->outer, &pidfd) == 0)
+		proc_signal(pidfd, SIGKILL);
+}
+
+static void stop_one(struct nested *nested, int podfd, const struct pod_state *state,
+	unsigned timeout_s)
+{
+	struct json *parameters = json_new_object();
+
+	json_set_int(parameters, "timeout", timeout_s);
+	if (varlink_notify(podfd, CONTROL_SOCKET, VARLINK_INTERFACE ".Stop", parameters) < 0 ||
+		watch(nested, &state->podd) < 0)
+		kill_outer(state);
+}
+
+void nested_stop(struct nested *nested, unsigned timeout_s)
+{
+	char boot_id[PROC_BOOT_ID_SIZE] = "";
+	autostrv names = NULL;
+
+	proc_boot_id(boot_id);
+	/* Asked again, with less time: everyone is told again, and watched once. */
+	while (nested->first)
+		forget(nested->first);
+	if (hierarchy_children(nested->pod->podfd, HIERARCHY_PODS, &names, NULL) < 0)
+		return;
+	for (size_t i = 0; names[i]; i++) {
+		cleanup(pod_state_done) struct pod_state state = {};
+		autoclose int podfd = -1;
+
+		if (hierarchy_open_any_child(nested->pod->podfd, names[i], &podfd, NULL) == 0 &&
+			pod_state_load(podfd, &state, NULL) == 0 &&
+			text_equal(state.boot_id, boot_id) &&
+			(proc_alive(&state.podd) || proc_alive(&state.outer)))
+			stop_one(nested, podfd, &state, timeout_s);
+	}
+}
+
+unsigned nested_count(const struct nested *nested)
+{
+	return nested->n;
+}

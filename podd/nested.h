@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The pods in a pod, as far as its supervisor has to do with them: they have their own. With the
+ * pod they end, since their first processes are in its pid namespace; a stop lets them end before. */
+
+#include "cleanup.h"
+#include "err.h"
+
+struct pod;
+struct nested;
+
+int nested_new(struct pod *pod, struct nested **ret, struct err *err);
+void nested_free(struct nested *nested);
+
+/* Asks those that run to stop, with so much time for their containers; pod_stop_continue() is called
+ * when one's supervisor has ended. A pod whose supervisor is gone is killed. */
+void nested_stop(struct nested *nested, unsigned timeout_s);
+/* How many of them have not ended yet. */
+unsigned nested_count(const struct nested *nested);

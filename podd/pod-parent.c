@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * What a pod in a pod has of the one around it: its ids, its namespaces (the new ones are made inside
+ * of them), and its way out, which is a CNI network there. A pod at the top whose way out is a
+ * CNI network has the latter of the host.
+ *
+ *   podd ──fork──▶ first helper: joins the namespaces of the pod around
+ *                     └──▶ second helper: is in its pid namespace, too, and clones
+ *                             └──▶ podd-outer, in user and pid namespaces inside of those
+ *
+ * podd is the parent of all three. The second helper writes the maps, as newuidmap(1) cannot: only
+ * who is in the user namespace around may.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "fd.h"
+#include "file.h"
+#include "hierarchy.h"
+#include "pod.h"
+#include "spawn.h"
+#include "text.h"
+
+#define HOOK_PATH PODD_LIBEXECDIR "/podd-hook"
+/* The hook has a deadline of its own, which is sooner. */
+#define HOOK_TIMEOUT_MS 120000
+#define HOOK_OUTPUT_MAX 2048
+#define HELPER_TEXT_MAX 512
+#define RESOLV_MAX (64 * 1024)
+#define FDINFO_MAX 4096
+#define PID_LINE "\nPid:\t"
+
+int pod_load_parent(const struct pod *pod, int *ret_podfd, struct pod_state *ret, struct err *err)
+{
+	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1];
+	struct pod_state state = {};
+	autoclose int podfd = -1;
+	enum pod_phase phase;
+	int r;
+
+	name_split(pod->path, parent, leaf);
+	r = hierarchy_open_pod(pod->rootfd, parent, &podfd, err);
+	if (r == 0)
+		r = pod_state_load(podfd, &state, err);
+	if (r < 0)
+		return r;
+	phase = pod_state_phase_now(&state);
+	if (phase != POD_RUNNING) {
+		pod_state_done(&state);
+		return err_set(err, -EHOSTDOWN,
+			"pod '%s', which it is in, is %s; start that first: podctl start %s", parent,
+			pod_phase_name(phase), parent);
+	}
+	if (ret_podfd)
+		*ret_podfd = take_fd(&podfd);
+	*ret = state;
+	return 0;
+}
+
+/* ---- its outer container ---- */
+
+/* Each helper writes one: the first tells of the second, the second of podd-outer. */
+struct helper_answer {
+	int32_t pid; /* or -errno, then text says why */
+	char text[HELPER_TEXT_MAX];
+};
+
+/* Every id that is mapped there stays what it is. */
+static int write_map(int procfd, pid_t pid, const char *name, const struct idmap *map)
+{
+	char path[32], text[IDMAP_EXTENTS_MAX * 36];
+	autoclose int fd = -1;
+	size_t used = 0;
+
+	for (size_t i = 0; i < map->n; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%u %u %u\n",
+			map->extents[i].container, map->extents[i].container,
+			map->extents[i].size);
+	snprintf(path, sizeof(path), "%d/%s", (int)pid, name);
+	fd = openat(procfd, path, O_WRONLY | O_CLOEXEC);
+	/* The kernel takes a map in one write only. */
+	return fd < 0 || write(fd, text, used) < 0 ? -errno : 0;
+}
+
+/* The pod's directory as the pod around sees it: only what is mounted there can be bound there. */
+static int enter_directory(const struct pod *pod, struct err *err)
+{
+	autofree char *path = hierarchy_pod_dir(pod->root, pod->path);
+	struct stat here, there;
+
+	if (!path)
+		return err_oom(err);
+	if (chdir(path) < 0)
+		return err_errno(err, "entering %s in the pod around", path);
+	if (stat(".", &here) < 0 || fstat(pod->podfd, &there) < 0 || here.st_dev != there.st_dev ||
+		here.st_ino != there.st_ino)
+		return err_set(err, -ESTALE, "%s is another directory in the pod around", path);
+	return 0;
+}
+
+static int join_parent(const struct pod_state *parent, struct err *err)
+{
+	cleanup(ns_set_done) struct ns_set set;
+	autoclose int dir = -1;
+	int r;
+
+	ns_set_init(&set);
+	r = proc_open_dir(&parent->outer, &dir);
+	if (r < 0)
+		return err_set(err, r, "the outer container of the pod around is gone");
+	r = ns_open(dir, parent->namespaces, &set, err);
+	if (r == 0)
+		r = ns_join(&set, err);
+	/* Of its pid namespace the children are: with its first process they end. */
+	if (r == 0 && set.fds[NS_PID] >= 0 && setns(set.fds[NS_PID], CLONE_NEWPID) < 0)
+		r = err_errno(err, "entering the pid namespace of the pod around");
+	/* The changes of credentials have made /proc/PID root's; the memory belongs to the host's user
+	 * namespace all the same, which nobody in the pod around can look into (ptrace(2)). */
+	if (r == 0 && prctl(PR_SET_DUMPABLE, 1) < 0)
+		r = err_errno(err, "making /proc/PID accessible");
+	return r;
+}
+
+/* Its number in the pid namespace of /proc, whatever it is in the caller's (proc(5), fdinfo). */
+static int read_pid(int procfd, int pidfd, pid_t *ret)
+{
+	autofree char *text = NULL;
+	autoclose int fd = -1;
+	const char *line;
+	uint32_t pid;
+	size_t length;
+	char path[40];
+	int r;
+
+	snprintf(path, sizeof(path), "self/fdinfo/%d", pidfd);
+	fd = openat(procfd, path, O_RDONLY | O_CLOEXEC);
+	r = fd < 0 ? -errno : fd_read_all(fd, FDINFO_MAX, &text, &length);
+	if (r < 0)
+		return r;
+	line = strstr(text, PID_LINE);
+	if (!line)
+		return -EPROTO;
+	line += strlen(PID_LINE);
+	text[(size_t)(line - text) + strcspn(line, "\n")] = '\0';
+	r = text_to_uint32(line, 1, INT32_MAX, &pid);
+	*ret = (pid_t)pid;
+	return r;
+}
+
+/* In the second helper. Return: 0 in podd-outer's process, its pid in the helper, -errno. */
+static pid_t clone_outer(int procfd, const struct pod_state *parent, struct err *err)
+{
+	int pidfd = -1;
+	struct clone_args args = {
+		.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_PARENT | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)&pidfd,
+	};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	int r;
+
+	if (pid == 0)
+		return 0;
+	if (pid < 0)
+		return err_errno(err, "making a user namespace in that of the pod around");
+	r = read_pid(procfd, pidfd, &pid);
+	close(pidfd);
+	if (r == 0)
+		r = write_map(procfd, pid, "uid_map", &parent->uids);
+	if (r == 0)
+		r = write_map(procfd, pid, "gid_map", &parent->gids);
+	return r < 0 ? err_set(err, r, "mapping the ids of the pod around: %s", strerror(-r)) : pid;
+}
+
+/* Return: as clone_outer(). What was cloned before it failed ends by the pipe that podd then closes. */
+static pid_t help(const struct pod *pod, const struct pod_state *parent, int output, struct err *err)
+{
+	struct clone_args args = {.flags = CLONE_PARENT};
+	autoclose int procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct helper_answer second = {};
+	int r;
+
+	if (procfd < 0)
+		return err_errno(err, "opening /proc");
+	r = join_parent(parent, err);
+	if (r == 0)
+		r = enter_directory(pod, err);
+	if (r < 0)
+		return r;
+	/* A pid namespace can only be made in the one that the caller itself is in. */
+	second.pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (second.pid == 0)
+		return clone_outer(procfd, parent, err);
+	if (second.pid < 0)
+		return err_errno(err, "starting a process in the pod around");
+	fd_write_all(output, &second, sizeof(second));
+	_exit(0);
+}
+
+/* Return: true in podd-outer's process. */
+static bool help_and_tell(const struct pod *pod, const struct pod_state *parent, int output)
+{
+	struct helper_answer answer = {};
+	struct err err = {};
+
+	answer.pid = help(pod, parent, output, &err);
+	if (answer.pid == 0)
+		return true;
+	if (answer.pid < 0)
+		text_copy(answer.text, sizeof(answer.text), err.msg);
+	fd_write_all(output, &answer, sizeof(answer));
+	_exit(0);
+}
+
+static void reap(pid_t pid)
+{
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* Return: the pid or -errno. */
+static pid_t read_answer(int input, struct err *err)
+{
+	struct helper_answer answer;
+	ssize_t n;
+
+	do {
+		n = read(input, &answer, sizeof(answer));
+	} while (n < 0 && errno == EINTR);
+	/* Less than PIPE_BUF comes as it was written (pipe(7)). */
+	if (n != (ssize_t)sizeof(answer))
+		return err_set(err, -ECONNRESET, "the process that makes podd-outer was killed");
+	answer.text[sizeof(answer.text) - 1] = '\0';
+	return answer.pid < 0 ? err_set(err, answer.pid, "%s", answer.text) : answer.pid;
+}
+
+int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err)
+{
+	cleanup(pod_state_done) struct pod_state parent = {};
+	autoclose int input = -1, output = -1;
+	pid_t first, second, pid;
+	int pipe_fds[2], r;
+
+	r = pod_load_parent(pod, NULL, &parent, err);
+	if (r < 0)
+		return r;
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return err_errno(err, "making a pipe");
+	input = pipe_fds[0];
+	output = pipe_fds[1];
+	first = fork();
+	if (first < 0)
+		return err_errno(err, "starting a process for the namespaces of the pod around");
+	if (first == 0 && help_and_tell(pod, &parent, output)) {
+		*ret_pid = 0;
+		return 0;
+	}
+	close(take_fd(&output));
+	second = read_answer(input, err);
+	reap(first);
+	if (second < 0)
+		return second;
+	pid = read_answer(input, err);
+	reap(second);
+	if (pid < 0)
+		return pid;
+	*ret_pid = pid;
+	return 0;
+}
+
+/* ---- its way out ---- */
+
+/* What they have to say of a failure is one line. */
+static int run_hook(const char *const *argv, struct err *err)
+{
+	const struct spawn spawn = {
+		.path = HOOK_PATH,
+		.argv = (char *const *)argv,
+		.program_fd = -1,
+		.timeout_ms = HOOK_TIMEOUT_MS,
+		.output_max = HOOK_OUTPUT_MAX,
+		.stderr_max = HOOK_OUTPUT_MAX,
+	};
+	cleanup(spawn_result_done) struct spawn_result result = {};
+	char ending[128];
+	int r;
+
+	r = spawn_run(&spawn, &result, err);
+	if (r < 0)
+		return r;
+	if (spawn_describe(result.status, ending, sizeof(ending)) == 0)
+		return 0;
+	result.errors[strcspn(result.errors, "\n")] = '\0';
+	return err_set(err, -EREMOTEIO, "%s", *result.errors ? result.errors : ending);
+}
+
+int pod_attach_outside(const struct pod *pod, struct err *err)
+{
+	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1];
+	const char *argv[16] = {"podd-hook", "attach", "--root", pod->root, "--child", leaf,
+		"--network", pod->spec.uplink_network};
+	size_t n = 8;
+
+	if (pod->spec.net != POD_NET_CNI)
+		return 0;
+	name_split(pod->path, parent, leaf);
+	if (*parent) {
+		argv[n++] = "--pod";
+		argv[n++] = parent;
+	}
+	return run_hook(argv, err);
+}
+
+void pod_detach_outside(const struct pod *pod)
+{
+	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1];
+	cleanup(attachment_done) struct attachment attachment = {};
+	const char *argv[16] = {"podd-hook", "detach", "--root", pod->root, "--child", leaf,
+		"--generation", attachment.generation};
+	struct err err = {};
+	size_t n = 8;
+
+	if (pod->spec.net != POD_NET_CNI || attachment_load(pod->podfd, &attachment, NULL) < 0)
+		return;
+	name_split(pod->path, parent, leaf);
+	if (*parent) {
+		argv[n++] = "--pod";
+		argv[n++] = parent;
+	}
+	if (run_hook(argv, &err) < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
+}
+
+/* Names are looked up where the pod around has them looked up. */
+int pod_copy_resolv(const struct pod *pod, char **ret, struct err *err)
+{
+	cleanup(pod_state_done) struct pod_state state = {};
+	autoclose int parentfd = -1, etc = -1;
+	size_t length;
+	int r;
+
+	r = pod_load_parent(pod, &parentfd, &state, err);
+	if (r == 0)
+		r = file_open_dir(parentfd, "etc", &etc, err);
+	return r < 0 ? r : file_read(etc, "resolv.conf", RESOLV_MAX, ret, &length, err);
+}
