@@ -179,8 +179,14 @@ int drop_record(const struct place *place, const struct request *request, struct
 {
 	int r;
 
+	if (place->child_is_pod) {
+		r = file_remove(place->childfd, RECORD_ATTACHMENT, err);
+		if (r == 0)
+			hierarchy_drop_child_lock(place->podfd, request->child);
+		return r;
+	}
 	/* What podctl made is podctl's to remove. */
-	if (place->child_is_pod || has_error(place) || container_is_made(place->childfd))
+	if (has_error(place) || container_is_made(place->childfd))
 		return file_remove(place->childfd, RECORD_ATTACHMENT, err);
 	r = hierarchy_remove_child(place->podfd, request->child, err);
 	if (r == 0)

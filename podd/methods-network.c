@@ -91,17 +91,19 @@ static void reply_list(struct connection *connection, const char *key, struct js
 
 /* ---- what holds once the uplink has it ---- */
 
+/* One of the three: a list, an error, or nothing. */
 struct late_reply {
 	uint64_t serial; /* of the connection */
-	const char *key; /* of the array, or NULL: the reply is empty */
-	struct json *array;
+	const char *key; /* of the list */
+	const char *error;
+	struct json *json; /* the array, or the error's parameters */
 };
 
 static void late_reply_free(struct late_reply **late)
 {
 	if (!*late)
 		return;
-	json_free((*late)->array);
+	json_free((*late)->json);
 	free(*late);
 }
 
@@ -110,25 +112,29 @@ static void on_settled(struct pod *pod, void *opaque, int result, const char *te
 	cleanup(late_reply_free) struct late_reply *late = opaque;
 	struct connection *connection = server_find(pod->server, late->serial);
 
-	if (connection && late->key)
-		reply_list(connection, late->key, take_ptr(late->array));
-	else if (connection)
+	if (!connection)
+		return;
+	if (late->error)
+		connection_error(connection, late->error, take_ptr(late->json));
+	else if (late->key)
+		reply_list(connection, late->key, take_ptr(late->json));
+	else
 		connection_reply(connection, json_new_object(), NULL, 0, false);
 }
 
-/* Takes the array over. */
+/* Takes the json over. */
 static void reply_settled(struct pod *pod, struct connection *connection, const char *key,
-	struct json *array)
+	const char *error, struct json *json)
 {
 	cleanup(late_reply_free) struct late_reply *late = calloc(1, sizeof(*late));
 	struct err err = {};
 
 	if (!late) {
-		json_free(array);
+		json_free(json);
 		connection_fail(connection, strerror(ENOMEM));
 		return;
 	}
-	*late = (struct late_reply){connection_serial(connection), key, array};
+	*late = (struct late_reply){connection_serial(connection), key, error, json};
 	connection_hold(connection);
 	if (pod_await_answers(pod, on_settled, late, &err) < 0)
 		connection_fail(connection, err.msg);
@@ -138,7 +144,7 @@ static void reply_settled(struct pod *pod, struct connection *connection, const 
 
 void methods_reply_settled(struct pod *pod, struct connection *connection)
 {
-	reply_settled(pod, connection, NULL, NULL);
+	reply_settled(pod, connection, NULL, NULL, NULL);
 }
 
 void method_ports(struct pod *pod, struct connection *connection, const struct varlink_call *call)
@@ -154,23 +160,21 @@ void method_egress(struct pod *pod, struct connection *connection,
 
 /* ---- ports ---- */
 
-static void reply_port_error(struct connection *connection, int r, const char *spec,
-	const char *reason)
+/* What was taken back before that is gone, too. */
+static void reply_port_error(struct pod *pod, struct connection *connection, int r,
+	const char *spec, const char *reason)
 {
-	struct json *parameters;
+	struct json *parameters = json_new_object();
 
-	if (!spec) {
-		connection_fail(connection, reason);
-		return;
-	}
-	parameters = json_new_object();
-	json_set_string(parameters, "spec", spec);
-	if (r == -ENOENT) {
-		connection_error(connection, VARLINK_INTERFACE ".NoSuchPort", parameters);
-		return;
-	}
-	json_set_string(parameters, "reason", reason);
-	connection_error(connection, VARLINK_INTERFACE ".PortFailed", parameters);
+	if (spec)
+		json_set_string(parameters, "spec", spec);
+	if (!spec || r != -ENOENT)
+		json_set_string(parameters, "reason", reason);
+	reply_settled(pod, connection, NULL,
+		!spec	       ? VARLINK_INTERFACE ".Failed"
+		: r == -ENOENT ? VARLINK_INTERFACE ".NoSuchPort"
+			       : VARLINK_INTERFACE ".PortFailed",
+		parameters);
 }
 
 void method_port_add(struct pod *pod, struct connection *connection,
@@ -198,9 +202,9 @@ void method_port_add(struct pod *pod, struct connection *connection,
 		wait_ms = *child ? NETWORK_WAIT_MS : 0;
 	r = network_add_ports(pod->network, child, specs, (uint32_t)wait_ms, &ports, &failed, &err);
 	if (r < 0)
-		reply_port_error(connection, r == -ENOENT ? -EINVAL : r, failed, err.msg);
+		reply_port_error(pod, connection, r == -ENOENT ? -EINVAL : r, failed, err.msg);
 	else
-		reply_settled(pod, connection, "ports", ports);
+		reply_settled(pod, connection, "ports", NULL, ports);
 }
 
 /* A container that shares the pod's network is not attached by a hook: podctl says when it starts. */
@@ -248,10 +252,10 @@ void method_port_remove(struct pod *pod, struct connection *connection,
 	r = network_remove_ports(pod->network, child, specs, all, &ports, &failed, &err);
 	if (r < 0) {
 		json_free(ports);
-		reply_port_error(connection, r, failed, err.msg);
+		reply_port_error(pod, connection, r, failed, err.msg);
 		return;
 	}
-	reply_settled(pod, connection, "ports", ports);
+	reply_settled(pod, connection, "ports", NULL, ports);
 }
 
 /* ---- rules ---- */
@@ -279,7 +283,7 @@ void method_egress_add(struct pod *pod, struct connection *connection,
 	if (r < 0)
 		connection_fail(connection, err.msg);
 	else
-		reply_settled(pod, connection, "rules", rules);
+		reply_settled(pod, connection, "rules", NULL, rules);
 }
 
 /* Return: 0, -EINVAL, -ENOMEM. */
@@ -324,7 +328,7 @@ void method_egress_remove(struct pod *pod, struct connection *connection,
 	}
 	r = network_remove_rules(pod->network, child, positions, n, all, &rules, &failed, &err);
 	if (r == 0) {
-		reply_settled(pod, connection, "rules", rules);
+		reply_settled(pod, connection, "rules", NULL, rules);
 		return;
 	}
 	json_free(rules);

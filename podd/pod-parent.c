@@ -282,11 +282,11 @@ int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err)
 /* ---- its way out ---- */
 
 /* What they have to say of a failure is one line. */
-static int run_hook(const char *const *argv, struct err *err)
+static int run_hook(char *const *argv, struct err *err)
 {
 	const struct spawn spawn = {
 		.path = HOOK_PATH,
-		.argv = (char *const *)argv,
+		.argv = argv,
 		.program_fd = -1,
 		.timeout_ms = HOOK_TIMEOUT_MS,
 		.output_max = HOOK_OUTPUT_MAX,
@@ -305,40 +305,73 @@ static int run_hook(const char *const *argv, struct err *err)
 	return err_set(err, -EREMOTEIO, "%s", *result.errors ? result.errors : ending);
 }
 
-int pod_attach_outside(const struct pod *pod, struct err *err)
+/* ... and with the host's networks, where no uplink does it, its published ports. */
+static int add_place(const struct pod *pod, char ***argv, struct err *err)
 {
 	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1];
-	const char *argv[16] = {"podd-hook", "attach", "--root", pod->root, "--child", leaf,
-		"--network", pod->spec.uplink_network};
-	size_t n = 8;
+	int r;
+
+	name_split(pod->path, parent, leaf);
+	r = strv_add(argv, "--root");
+	if (r == 0)
+		r = strv_add(argv, pod->root);
+	if (r == 0)
+		r = strv_add(argv, "--child");
+	if (r == 0)
+		r = strv_add(argv, leaf);
+	if (r == 0 && *parent)
+		r = strv_add(argv, "--pod");
+	if (r == 0 && *parent)
+		r = strv_add(argv, parent);
+	return r < 0 ? err_oom(err) : 0;
+}
+
+static int add_publish(const struct pod *pod, char ***argv)
+{
+	char *const *publish = pod->spec.publish;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && publish && publish[i]; i++) {
+		r = strv_add(argv, "--publish");
+		if (r == 0)
+			r = strv_add(argv, publish[i]);
+	}
+	return r;
+}
+
+int pod_attach_outside(const struct pod *pod, struct err *err)
+{
+	autostrv argv = NULL;
+	int r;
 
 	if (pod->spec.net != POD_NET_CNI)
 		return 0;
-	name_split(pod->path, parent, leaf);
-	if (*parent) {
-		argv[n++] = "--pod";
-		argv[n++] = parent;
-	}
-	return run_hook(argv, err);
+	if (strv_add(&argv, "podd-hook") < 0 || strv_add(&argv, "attach") < 0 ||
+		strv_add(&argv, "--network") < 0 || strv_add(&argv, pod->spec.uplink_network) < 0)
+		return err_oom(err);
+	r = add_place(pod, &argv, err);
+	if (r == 0 && !pod_spec_is_nested(&pod->spec))
+		r = add_publish(pod, &argv);
+	return r == 0 ? run_hook(argv, err) : r;
 }
 
 void pod_detach_outside(const struct pod *pod)
 {
-	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1];
 	cleanup(attachment_done) struct attachment attachment = {};
-	const char *argv[16] = {"podd-hook", "detach", "--root", pod->root, "--child", leaf,
-		"--generation", attachment.generation};
+	autostrv argv = NULL;
 	struct err err = {};
-	size_t n = 8;
+	int r;
 
 	if (pod->spec.net != POD_NET_CNI || attachment_load(pod->podfd, &attachment, NULL) < 0)
 		return;
-	name_split(pod->path, parent, leaf);
-	if (*parent) {
-		argv[n++] = "--pod";
-		argv[n++] = parent;
-	}
-	if (run_hook(argv, &err) < 0)
+	if (strv_add(&argv, "podd-hook") < 0 || strv_add(&argv, "detach") < 0 ||
+		strv_add(&argv, "--generation") < 0 || strv_add(&argv, attachment.generation) < 0)
+		r = err_oom(&err);
+	else
+		r = add_place(pod, &argv, &err);
+	if (r == 0)
+		r = run_hook(argv, &err);
+	if (r < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
 }
 

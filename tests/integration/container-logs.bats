@@ -26,7 +26,8 @@ teardown() {
 @test "what a container writes before it exits is in the log, whole and in order" {
 	for RUNTIME in crun runc; do
 		box run a -v "$BATS_TEST_TMPDIR/lines:/data:ro" sh -c "$big" >"$BATS_TEST_TMPDIR/out"
-		equal "$(podctl logs net0/a | sha256sum)" "$(sha256sum <"$BATS_TEST_TMPDIR/out")"
+		podctl logs net0/a >"$BATS_TEST_TMPDIR/log"
+	cmp "$BATS_TEST_TMPDIR/log" "$BATS_TEST_TMPDIR/out"
 		equal "$(wc -l <"$BATS_TEST_TMPDIR/out")" $((64 * 200000))
 		podctl rm net0/a
 	done
