@@ -261,14 +261,46 @@ int supervisor_change(const struct supervisor *supervisor, const char *method,
 	return -1;
 }
 
-static int list_one(const struct ctl *ctl, const char *text, const char *method, const char *key,
-	struct json *array, struct err *err)
+static int list_one(const struct ctl *ctl, const char *text, supervisor_opener open,
+	const char *method, const char *key, struct json *array, struct err *err)
 {
 	cleanup(supervisor_done) struct supervisor supervisor = SUPERVISOR_NONE;
 	int r;
 
-	r = supervisor_open(ctl, text, &supervisor, err);
+	r = open(ctl, text, &supervisor, err);
 	return r < 0 ? r : supervisor_list(&supervisor, method, key, array, err);
+}
+
+/* True for a pod in a pod, unless it has no way out. */
+static bool goes_by_another(int podfd)
+{
+	cleanup(pod_spec_done) struct pod_spec spec = {};
+
+	return pod_spec_load(podfd, &spec, NULL) == 0 && pod_spec_is_nested(&spec) &&
+	       spec.net == POD_NET_CNI;
+}
+
+int supervisor_open_ruling(
+	const struct ctl *ctl, const char *text, struct supervisor *ret, struct err *err)
+{
+	struct supervisor supervisor = SUPERVISOR_NONE;
+	int r;
+
+	r = find(ctl, text, &supervisor, err);
+	if (r == 0 && !*supervisor.child && goes_by_another(supervisor.podfd)) {
+		name_split(supervisor.path, supervisor.pod, supervisor.child);
+		cleanup_close(&supervisor.podfd);
+		supervisor.podfd = -1;
+		r = ctl_open_pod(ctl, supervisor.pod, &supervisor.podfd, err);
+	}
+	if (r == 0)
+		r = connect_to(&supervisor, err);
+	if (r < 0) {
+		supervisor_done(&supervisor);
+		return r;
+	}
+	*ret = supervisor;
+	return 0;
 }
 
 /* Of those that run, and have a way out that podd looks after. */
@@ -276,14 +308,14 @@ static bool is_asked(const struct ctl *ctl, const char *path)
 {
 	struct pod_running pod = POD_RUNNING_NONE;
 	bool asked = pod_open(ctl, path, &pod, NULL) == 0 && pod_is_running(&pod) &&
-		     pod.state.uplink.pid > 0;
+		     (pod.state.uplink.pid > 0 || goes_by_another(pod.podfd));
 
 	pod_running_done(&pod);
 	return asked;
 }
 
-int supervisor_list_all(const struct ctl *ctl, const char *text, const char *method,
-	const char *key, struct json **ret)
+int supervisor_list_all(const struct ctl *ctl, const char *text, supervisor_opener open,
+	const char *method, const char *key, struct json **ret)
 {
 	autoptr(json) array = json_new_array();
 	autostrv pods = NULL;
@@ -291,14 +323,14 @@ int supervisor_list_all(const struct ctl *ctl, const char *text, const char *met
 	int status = -1;
 	int r;
 
-	r = text ? list_one(ctl, text, method, key, array, &err)
+	r = text ? list_one(ctl, text, open, method, key, array, &err)
 		 : lifecycle_all(ctl, false, &pods, &err);
 	if (r < 0)
 		status = ctl_fail(r, &err);
 	for (size_t i = 0; pods && pods[i]; i++) {
 		if (!is_asked(ctl, pods[i]))
 			continue;
-		r = list_one(ctl, pods[i], method, key, array, &err);
+		r = list_one(ctl, pods[i], supervisor_open, method, key, array, &err);
 		if (r < 0 && r != -ENOENT && r != -ESRCH)
 			status = ctl_fail(r, &err);
 	}

@@ -32,6 +32,10 @@ void supervisor_done(struct supervisor *supervisor);
  * -ENOENT when there is no such thing; -ESRCH when the pod does not run; -errno. */
 int supervisor_open(const struct ctl *ctl, const char *text, struct supervisor *ret,
 	struct err *err);
+/* The one that rules what @text sends: for a pod in a pod, whose way out is a network of that, it is
+ * the supervisor of that, and the pod is its child. */
+int supervisor_open_ruling(const struct ctl *ctl, const char *text, struct supervisor *ret,
+	struct err *err);
 /* The same for a pod whose directory is open (it stays the caller's). */
 int supervisor_connect(const char *pod, int podfd, struct supervisor *ret, struct err *err);
 
@@ -64,5 +68,7 @@ int supervisor_change(const struct supervisor *supervisor, const char *method,
 /* supervisor_list() for @text, or with NULL for every pod that runs: what fails for one of them is
  * told, and the others are listed all the same. Return: -1, or the exit status of a failure; in
  * *ret is what could be listed. */
-int supervisor_list_all(const struct ctl *ctl, const char *text, const char *method,
-	const char *key, struct json **ret);
+typedef int (*supervisor_opener)(const struct ctl *ctl, const char *text, struct supervisor *ret,
+	struct err *err);
+int supervisor_list_all(const struct ctl *ctl, const char *text, supervisor_opener open,
+	const char *method, const char *key, struct json **ret);

@@ -100,7 +100,7 @@ static int add(
 	struct err err = {};
 	int r;
 
-	r = supervisor_open(ctl, path, &supervisor, &err);
+	r = supervisor_open_ruling(ctl, path, &supervisor, &err);
 	if (r < 0)
 		return ctl_fail(r, &err);
 	parameters = supervisor_parameters(&supervisor);
@@ -181,7 +181,7 @@ static int run_rm(const struct ctl *ctl, int argc, char **argv)
 		status = read_positions(argv + 1, positions);
 	if (status >= 0)
 		return status;
-	r = supervisor_open(ctl, argv[0], &supervisor, &err);
+	r = supervisor_open_ruling(ctl, argv[0], &supervisor, &err);
 	if (r < 0)
 		return ctl_fail(r, &err);
 	parameters = supervisor_parameters(&supervisor);
@@ -208,7 +208,8 @@ static int run_list(const struct ctl *ctl, int argc, char **argv)
 		return status;
 	if (ctl_format_is_json(format, &json) < 0)
 		return ctl_usage_error(&verb_egress_list, "--format must be json or table");
-	failure = supervisor_list_all(ctl, argv[0], "Egress", "rules", &rules);
+	failure = supervisor_list_all(
+		ctl, argv[0], supervisor_open_ruling, "Egress", "rules", &rules);
 	if (n > 0 && failure >= 0)
 		return failure;
 	status = print_rules(rules, json);

@@ -108,7 +108,8 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 		return status;
 	if (ctl_format_is_json(format, &json) < 0)
 		return ctl_usage_error(&verb_flows, "--format must be json or table");
-	failure = supervisor_list_all(ctl, argv[0], "Flows", "flows", &flows);
+	failure = supervisor_list_all(
+		ctl, argv[0], supervisor_open, "Flows", "flows", &flows);
 	if (n > 0 && failure >= 0)
 		return failure;
 	sorted = sort(flows);

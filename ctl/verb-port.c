@@ -218,7 +218,8 @@ static int run_list(const struct ctl *ctl, int argc, char **argv)
 		return status;
 	if (ctl_format_is_json(format, &json) < 0)
 		return ctl_usage_error(&verb_port_list, "--format must be json or table");
-	failure = supervisor_list_all(ctl, argv[0], "Ports", "ports", &ports);
+	failure = supervisor_list_all(
+		ctl, argv[0], supervisor_open, "Ports", "ports", &ports);
 	if (n > 0 && failure >= 0)
 		return failure;
 	status = print_ports(ports, json);

@@ -29,5 +29,7 @@ void method_egress(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call);
 void method_flows(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call);
+void method_tenant(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call);
 void method_capture(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call);

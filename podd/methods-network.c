@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "children.h"
@@ -53,17 +55,41 @@ static bool read_child(struct pod *pod, struct connection *connection,
 	return false;
 }
 
-static bool has_uplink(struct pod *pod, struct connection *connection)
+static void refuse_without_uplink(const struct pod *pod, struct connection *connection)
 {
-	struct json *parameters;
+	static const char *const reasons[] = {
+		[POD_NET_SLIRP] = "it stops",
+		[POD_NET_NONE] = "it has no way out (--net none)",
+		[POD_NET_HOST] = "it has the host's own network",
+		[POD_NET_CNI] = "its way out is a CNI network",
+	};
+	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1], text[3 * NAME_PATH_SIZE + 128];
+	struct json *parameters = json_new_object();
 
+	name_split(pod->path, parent, leaf);
+	snprintf(text, sizeof(text),
+		"its way out is a network of pod %s, and rules hold there for pod %s as a whole (podctl "
+		"egress add %s RULE)",
+		parent, pod->path, pod->path);
+	json_set_string(parameters, "reason",
+		pod_is_tenant(pod) ? text : reasons[pod->spec.net]);
+	connection_error(connection, VARLINK_INTERFACE ".NoUplink", parameters);
+}
+
+/* One of its own, or at least one that publishes its ports. */
+static bool has_uplink(const struct pod *pod, struct connection *connection)
+{
+	if (network_has_uplink(pod->network))
+		return true;
+	refuse_without_uplink(pod, connection);
+	return false;
+}
+
+static bool has_own_uplink(const struct pod *pod, struct connection *connection)
+{
 	if (pod->spec.net == POD_NET_SLIRP)
 		return true;
-	parameters = json_new_object();
-	json_set_string(parameters, "reason",
-		pod->spec.net == POD_NET_HOST ? "it has the host's own network"
-					      : "it has no way out (--net none)");
-	connection_error(connection, VARLINK_INTERFACE ".NoUplink", parameters);
+	refuse_without_uplink(pod, connection);
 	return false;
 }
 
@@ -270,7 +296,7 @@ void method_egress_add(struct pod *pod, struct connection *connection,
 	const char *child;
 	int r;
 
-	if (!has_uplink(pod, connection) || !read_child(pod, connection, call, &child))
+	if (!has_own_uplink(pod, connection) || !read_child(pod, connection, call, &child))
 		return;
 	r = json_read_strv(call->parameters, "rules", true, &texts, &err);
 	if (r == 0)
@@ -490,10 +516,81 @@ void method_capture(struct pod *pod, struct connection *connection,
 	struct err err = {};
 	int64_t snaplen = 0;
 
-	if (!has_uplink(pod, connection))
+	if (!has_own_uplink(pod, connection))
 		return;
 	if (json_read_int(call->parameters, "snaplen", false, 0, SNAPLEN_MAX, &snaplen, &err) < 0)
 		methods_invalid(connection, "snaplen", err.msg);
 	else if (start_capture(pod, connection, (uint32_t)snaplen, &err) < 0)
+		connection_fail(connection, err.msg);
+}
+
+/* ---- tenants ---- */
+
+/* Its other end goes to the uplink; this one goes out with the reply. */
+static void on_tenant(struct pod *pod, void *opaque, int result, const char *text)
+{
+	cleanup(inquiry_done) struct inquiry *inquiry = opaque;
+	struct connection *connection = server_find(pod->server, inquiry->serial);
+
+	if (connection && result < 0)
+		connection_fail(connection, text);
+	else if (connection)
+		connection_reply(connection, json_new_object(), &inquiry->file, 1, false);
+}
+
+static int connect_tenant(struct pod *pod, struct connection *connection, const char *path,
+	struct err *err)
+{
+	struct uplink_request request = {
+		.operation = UPLINK_TENANT,
+		.length = (uint32_t)strlen(path),
+	};
+	cleanup(inquiry_done) struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
+	autoclose int its = -1;
+	int pair[2], r;
+
+	if (!inquiry)
+		return err_oom(err);
+	inquiry->file = -1;
+	inquiry->serial = connection_serial(connection);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(err, "making a connection to podd-uplink");
+	inquiry->file = pair[0];
+	its = pair[1];
+	memcpy(request.text, path, request.length);
+	r = pod_ask_uplink(pod, &request, &its, 1, on_tenant, inquiry, err);
+	if (r < 0)
+		return r;
+	(void)take_ptr(inquiry);
+	connection_hold(connection);
+	return 0;
+}
+
+static int check_tenant(const struct pod *pod, const char *path, struct err *err)
+{
+	char whole[2 * NAME_PATH_SIZE];
+	autoclose int podfd = -1;
+	int r = name_check_path(path, err);
+
+	if (r < 0)
+		return r;
+	snprintf(whole, sizeof(whole), "%s/%s", pod->path, path);
+	return hierarchy_open_pod(pod->rootfd, whole, &podfd, err);
+}
+
+void method_tenant(struct pod *pod, struct connection *connection, const struct varlink_call *call)
+{
+	struct err err = {};
+	const char *path;
+	int r;
+
+	if (!has_own_uplink(pod, connection))
+		return;
+	r = json_read_string(call->parameters, "path", true, &path, &err);
+	if (r == 0)
+		r = check_tenant(pod, path, &err);
+	if (r < 0)
+		methods_invalid(connection, "path", err.msg);
+	else if (connect_tenant(pod, connection, path, &err) < 0)
 		connection_fail(connection, err.msg);
 }

@@ -275,6 +275,7 @@ static const struct {
 	{VARLINK_INTERFACE ".Egress", method_egress},
 	{VARLINK_INTERFACE ".Flows", method_flows},
 	{VARLINK_INTERFACE ".Capture", method_capture},
+	{VARLINK_INTERFACE ".Tenant", method_tenant},
 	{SERVICE_INTERFACE ".GetInfo", method_get_info},
 	{SERVICE_INTERFACE ".GetInterfaceDescription", method_get_interface},
 };

@@ -38,7 +38,7 @@ int network_new(struct pod *pod, struct network **ret, struct err *err)
 	if (!network)
 		return err_oom(err);
 	network->pod = pod;
-	network->uplink = pod->spec.net == POD_NET_SLIRP;
+	network->uplink = pod->spec.net == POD_NET_SLIRP || pod_is_tenant(pod);
 	network->next_id = 1;
 	r = pod_network_load(pod->podfd, &network->record, err);
 	if (r == -ENOENT)
@@ -273,6 +273,11 @@ static bool any(const struct network_port *port, const void *opaque)
 	return true;
 }
 
+bool network_has_uplink(const struct network *network)
+{
+	return network->uplink;
+}
+
 void network_close(struct network *network)
 {
 	network->uplink = false;
@@ -303,6 +308,25 @@ static void add_address(struct network_scope *scope, const char *text)
 	}
 }
 
+static void add_addresses(struct network_scope *scope, const struct attachment *attachment)
+{
+	for (size_t i = 0; i < attachment->n_networks; i++) {
+		char *const *addresses = attachment->networks[i].addresses;
+
+		for (size_t n = 0; addresses && addresses[n]; n++)
+			add_address(scope, addresses[n]);
+	}
+}
+
+/* Of a pod in a pod: what it has got there. */
+static void share_attached_addresses(const struct network *network, struct network_scope *scope)
+{
+	cleanup(attachment_done) struct attachment attachment = {};
+
+	if (attachment_load(network->pod->podfd, &attachment, NULL) == 0)
+		add_addresses(scope, &attachment);
+}
+
 static void share_addresses(const struct network *network, struct network_scope *scope)
 {
 	const struct pod_spec *spec = &network->pod->spec;
@@ -312,6 +336,10 @@ static void share_addresses(const struct network *network, struct network_scope 
 
 	scope->shared = true;
 	scope->n_addresses = 0;
+	if (pod_is_tenant(network->pod)) {
+		share_attached_addresses(network, scope);
+		return;
+	}
 	add_address(scope, inet_ntop(AF_INET, &self4, text, sizeof(text)));
 	if (spec->ipv6)
 		add_address(scope, inet_ntop(AF_INET6, &self6, text, sizeof(text)));
@@ -326,12 +354,7 @@ static void set_addresses(const struct network *network, struct network_scope *s
 	}
 	scope->shared = false;
 	scope->n_addresses = 0;
-	for (size_t i = 0; i < attachment->n_networks; i++) {
-		char *const *addresses = attachment->networks[i].addresses;
-
-		for (size_t n = 0; addresses && addresses[n]; n++)
-			add_address(scope, addresses[n]);
-	}
+	add_addresses(scope, attachment);
 }
 
 static bool is_not_asked_for(const struct network_port *port, const void *opaque)

@@ -29,6 +29,8 @@ void network_clean(struct network *network);
  * have them, the ports. While the pod starts these return what the uplink says. */
 int network_tell_rules_all(struct network *network, struct err *err);
 int network_tell_ports(struct network *network, struct err *err);
+/* Can it have ports? */
+bool network_has_uplink(const struct network *network);
 /* Gives the host's ports back: the pod is gone. */
 void network_close(struct network *network);
 

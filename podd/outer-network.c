@@ -275,14 +275,18 @@ int outer_network_probe(const struct outer_setup *setup, struct err *err)
 		"the gateway does not answer by " OUTER_TAP_NAME ": podd-uplink carries no packets");
 }
 
-int outer_network_socket(int domain, bool transparent, int *ret_fd)
+int outer_network_socket(int domain, int type, bool transparent, int *ret_fd)
 {
-	autoclose int fd = socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	autoclose int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	const int one = 1, mark = MARK_PUBLISHED;
 
 	if (fd < 0)
 		return -errno;
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (type == SOCK_STREAM)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	/* One client may speak to several servers by one port. */
+	else
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (transparent &&
 		(setsockopt(fd, domain == AF_INET ? SOL_IP : SOL_IPV6,
 			 domain == AF_INET ? IP_TRANSPARENT : IPV6_TRANSPARENT, &one,

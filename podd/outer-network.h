@@ -22,4 +22,4 @@ int outer_network_setup(const struct outer_setup *setup, struct outer_net *net, 
 int outer_network_probe(const struct outer_setup *setup, struct err *err);
 
 /* Makes a TCP socket for struct outer_sockets. Return: 0 or -errno. */
-int outer_network_socket(int domain, bool transparent, int *ret_fd);
+int outer_network_socket(int domain, int type, bool transparent, int *ret_fd);

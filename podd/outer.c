@@ -97,8 +97,8 @@ static int give_net(struct outer *outer, struct outer_reply *reply, int fds[], s
 {
 	int pair[2];
 
-	if (outer->net.tap < 0)
-		return err_set(err, -ENODEV, "the pod has no tap");
+	if (outer->net.tap < 0 && !outer->setup.masquerade)
+		return err_set(err, -ENODEV, "the pod has no way out");
 	reply->queue = outer->rules.queue;
 	reply->transparent = outer->rules.transparent;
 	snprintf(reply->text, sizeof(reply->text), "%s", outer->rules.text);
@@ -184,7 +184,7 @@ static int serve(struct outer *outer)
 	return fd_send(outer->control, &reply, sizeof(reply), &sent, sent >= 0 ? 1 : 0);
 }
 
-/* podd-uplink is what may be lost to somebody in the pod: it gets TCP sockets, so many at a time,
+/* podd-uplink is what may be lost to somebody in the pod: it gets sockets, so many at a time,
  * which anybody in the pod's netns may have. Return: 0, -errno when the socket is to be closed. */
 static int serve_sockets(const struct outer *outer)
 {
@@ -198,10 +198,12 @@ static int serve_sockets(const struct outer *outer)
 	if (n == -EAGAIN)
 		return 0;
 	if (n != (ssize_t)sizeof(request) || request.n > OUTER_SOCKETS_MAX ||
-		(request.domain != AF_INET && request.domain != AF_INET6))
+		(request.domain != AF_INET && request.domain != AF_INET6) ||
+		(request.type != SOCK_STREAM && request.type != SOCK_DGRAM))
 		return -EBADMSG;
 	while (r == 0 && n_made < request.n) {
-		r = outer_network_socket(request.domain, outer->rules.transparent, &fds[n_made]);
+		r = outer_network_socket(
+			request.domain, request.type, outer->rules.transparent, &fds[n_made]);
 		n_made += r == 0;
 	}
 	r = fd_send(outer->sockets, "", 1, fds, n_made);

@@ -32,11 +32,12 @@ enum outer_operation {
 /* By what the pod's netns holds first packets back. */
 enum outer_queue { OUTER_QUEUE_NONE, OUTER_QUEUE_NFT, OUTER_QUEUE_XT };
 
-/* What podd-uplink asks for, by a socket of its own: so many TCP sockets in the pod's netns. The
+/* What podd-uplink asks for, by a socket of its own: so many sockets in the pod's netns. The
  * reply is one byte, and the sockets: non-blocking, and allowed to have any address (IP_TRANSPARENT,
  * ip(7)), with the mark of published connections. */
 struct outer_sockets {
 	int32_t domain;
+	int32_t type; /* SOCK_STREAM, SOCK_DGRAM */
 	uint32_t n;
 };
 #define OUTER_SOCKETS_MAX 16

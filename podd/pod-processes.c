@@ -264,6 +264,13 @@ void pod_kill_uplink(struct pod *pod)
 {
 	autoclose int pidfd = take_fd(&pod->uplink_pidfd);
 
+	/* That of another pod: what is ended is the connection, and its end is told by the loop. */
+	if (pod_is_tenant(pod)) {
+		if (pod->uplink >= 0)
+			shutdown(pod->uplink, SHUT_RDWR);
+		return;
+	}
+
 	/* A /proc with hidepid does not show it, so the pidfd from its start comes first. */
 	if (pidfd >= 0 || proc_open(&pod->state.uplink, &pidfd) == 0)
 		proc_signal(pidfd, SIGKILL);

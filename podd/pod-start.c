@@ -242,6 +242,36 @@ static int start_net(struct pod *pod, struct err *err)
 	return 0;
 }
 
+/* Without an uplink at the top the pod has its way out all the same, but nothing is published. */
+static int connect_tenant(struct pod *pod, struct err *err)
+{
+	int r = pod_connect_tenant(pod, err);
+
+	if (r != -EOPNOTSUPP)
+		return r;
+	if (pod->spec.publish)
+		return err_set(err, r,
+			"its ports cannot be published: the pod at the top has no uplink");
+	network_close(pod->network);
+	return 0;
+}
+
+static int start_tenant(struct pod *pod, struct err *err)
+{
+	int r = connect_tenant(pod, err);
+
+	if (r < 0 || pod->uplink < 0)
+		return r;
+	r = pod_send_tenants_config(pod, err);
+	if (r == 0)
+		r = network_tell_rules_all(pod->network, err);
+	if (r == 0)
+		r = pod_send_net(pod, err);
+	if (r == 0 && !pod->uplink_async)
+		r = pod_await_uplink(pod, NULL, err);
+	return r == 0 ? network_tell_ports(pod->network, err) : r;
+}
+
 static int start_new(struct pod *pod, struct err *err)
 {
 	autofree char *nameservers = NULL;
@@ -275,6 +305,8 @@ static int start_new(struct pod *pod, struct err *err)
 		r = pod_ask_outer(pod, OUTER_PROBE, NULL, NULL, err);
 	if (r == 0 && has_uplink(pod))
 		r = start_net(pod, err);
+	else if (r == 0 && pod_is_tenant(pod))
+		r = start_tenant(pod, err);
 	return r;
 }
 
@@ -352,8 +384,24 @@ static int adopt_uplink(struct pod *pod, struct err *err)
 	return r == 0 ? network_tell_ports(pod->network, err) : r;
 }
 
+/* One that has restarted meanwhile knows nothing of the pod. */
+static int adopt_tenant(struct pod *pod, struct err *err)
+{
+	struct err problem = {};
+	int r = connect_tenant(pod, err);
+
+	if (r < 0 || pod->uplink < 0)
+		return r;
+	if (network_adopt(pod->network, &problem) == 0)
+		return 0;
+	if (network_open(pod->network, &problem) < 0)
+		pod_warn(pod, "%s", problem.msg);
+	return start_tenant(pod, err);
+}
+
 static int adopt(struct pod *pod, struct err *err)
 {
+	struct err problem = {};
 	int r;
 
 	r = pod_connect(pod, "outer.sock", &pod->outer);
@@ -365,6 +413,9 @@ static int adopt(struct pod *pod, struct err *err)
 		if (r < 0)
 			return r;
 	}
+	/* A pod without its ports is better than none. */
+	if (pod_is_tenant(pod) && adopt_tenant(pod, &problem) < 0)
+		pod_warn(pod, "its ports are not published: %s", problem.msg);
 	return link_namespaces(pod, err);
 }
 
@@ -456,6 +507,8 @@ static int watch_process(struct pod *pod, const struct proc_id *id, int started_
 
 /* Answers to what was sent while the pod runs. An uplink that refuses its configuration is of no
  * use; the next one may have it better. */
+static void uplink_ended(struct pod *pod);
+
 static int on_uplink_reply(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct pod *pod = userdata;
@@ -464,9 +517,11 @@ static int on_uplink_reply(sd_event_source *source, int fd, uint32_t events, voi
 	int r;
 
 	r = pod_await_uplink(pod, &operation, &err);
-	/* Its end is told by its pidfd. */
+	/* Its end is told by its pidfd, but to a tenant by this. */
 	if (r == -ECONNRESET) {
 		pod->uplink_reply = sd_event_source_disable_unref(source);
+		if (pod_is_tenant(pod))
+			uplink_ended(pod);
 		return 0;
 	}
 	/* Nobody has asked for it: what sends it is not podd-uplink any more. */
@@ -507,6 +562,8 @@ static int watch_uplink(struct pod *pod, struct err *err)
 		pod);
 	if (r < 0)
 		return err_set(err, r, "watching podd-uplink: %s", strerror(-r));
+	if (pod_is_tenant(pod))
+		return 0;
 	return watch_process(pod, &pod->state.uplink, pod->uplink_pidfd, on_uplink_exit,
 		&pod->uplink_exit, err);
 }
@@ -522,8 +579,8 @@ static int on_uplink_restart(sd_event_source *source, uint64_t now, void *userda
 	pod->uplink_restart = sd_event_source_disable_unref(source);
 	if (pod->state.phase != POD_RUNNING)
 		return 0;
-	r = replace_uplink(pod, &err);
-	if (r == 0)
+	r = pod_is_tenant(pod) ? start_tenant(pod, &err) : replace_uplink(pod, &err);
+	if (r == 0 && pod->uplink >= 0)
 		r = watch_uplink(pod, &err);
 	if (r < 0) {
 		fprintf(stderr, "podd: pod %s: starting podd-uplink again: %s\n", pod->path, err.msg);
@@ -545,24 +602,31 @@ static void schedule_uplink(struct pod *pod)
 		on_uplink_restart, pod);
 }
 
-static int on_uplink_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void uplink_ended(struct pod *pod)
 {
-	struct pod *pod = userdata;
 	uint64_t now = 0;
 
-	pod->uplink_exit = sd_event_source_disable_unref(source);
 	pod->uplink_reply = sd_event_source_disable_unref(pod->uplink_reply);
-	waitid(P_PIDFD, (id_t)fd, &(siginfo_t){}, WEXITED | WNOHANG);
 	cleanup_close(&pod->uplink);
 	pod->uplink = -1;
 	pod_uplink_forget(pod);
 	if (pod->state.phase != POD_RUNNING)
-		return 0;
+		return;
 	sd_event_now(pod->event, CLOCK_MONOTONIC, &now);
 	if (now - pod->uplink_since > UPLINK_STABLE_US)
 		pod->uplink_failures = 0;
-	fprintf(stderr, "podd: pod %s: podd-uplink ended; starting another\n", pod->path);
+	fprintf(stderr, "podd: pod %s: podd-uplink ended; %s\n", pod->path,
+		pod_is_tenant(pod) ? "waiting for the next one" : "starting another");
 	schedule_uplink(pod);
+}
+
+static int on_uplink_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct pod *pod = userdata;
+
+	pod->uplink_exit = sd_event_source_disable_unref(source);
+	waitid(P_PIDFD, (id_t)fd, &(siginfo_t){}, WEXITED | WNOHANG);
+	uplink_ended(pod);
 	return 0;
 }
 
@@ -574,7 +638,7 @@ static void on_resolv_changed(void *userdata)
 	int r;
 
 	r = pod_write_resolv(pod, &nameservers, &err);
-	if (r == 0 && pod->uplink >= 0) {
+	if (r == 0 && has_uplink(pod) && pod->uplink >= 0) {
 		r = pod_send_resolv(pod, nameservers, &err);
 		/* One that does not read its requests hangs. */
 		if (r < 0)
@@ -590,7 +654,7 @@ int pod_watch(struct pod *pod, struct err *err)
 
 	r = watch_process(pod, &pod->state.outer, pod->outer_pidfd, on_outer_exit,
 		&pod->outer_exit, err);
-	if (r == 0 && has_uplink(pod))
+	if (r == 0 && (has_uplink(pod) || (pod_is_tenant(pod) && pod->uplink >= 0)))
 		r = watch_uplink(pod, err);
 	if (r == 0)
 		r = resolv_watch(pod->event, on_resolv_changed, pod, &pod->resolv, err);

@@ -321,6 +321,8 @@ void pod_gone(struct pod *pod)
 		pod->state.error = strdup("the outer container ended unexpectedly");
 	}
 	pod->uplink_exit = sd_event_source_disable_unref(pod->uplink_exit);
+	if (pod_is_tenant(pod))
+		pod_leave_uplink(pod);
 	pod_kill_uplink(pod);
 	network_close(pod->network);
 	pod_clean(pod, true);

@@ -131,6 +131,18 @@ void pod_detach_outside(const struct pod *pod);
 /* The resolv.conf of the pod around, allocated. */
 int pod_copy_resolv(const struct pod *pod, char **ret, struct err *err);
 
+/* ---- pod-tenant.c ---- */
+
+/* True for a pod whose ports are published by the uplink of the pod at the top. */
+bool pod_is_tenant(const struct pod *pod);
+/* Makes pod->uplink a connection to that. Blocks, while podd serves a second at most. Return: 0;
+ * -EOPNOTSUPP when that pod has none; -errno. */
+int pod_connect_tenant(struct pod *pod, struct err *err);
+/* Tells it what addresses the pod has got. */
+int pod_send_tenants_config(struct pod *pod, struct err *err);
+/* Gives up everything there, and waits until that is done. */
+void pod_leave_uplink(struct pod *pod);
+
 /* ---- pod-uplink.c ---- */
 
 struct uplink_request;

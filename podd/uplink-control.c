@@ -49,6 +49,8 @@ static int listen_again(struct uplink_control *control)
 	control->connection_source = sd_event_source_disable_unref(control->connection_source);
 	if (control->connection >= 0)
 		close(take_fd(&control->connection));
+	if (control->listener < 0)
+		return 0;
 	return sd_event_source_set_enabled(control->listener_source, SD_EVENT_ON);
 }
 
@@ -68,6 +70,8 @@ static size_t least_length(uint32_t operation)
 		return sizeof(struct uplink_port);
 	case UPLINK_CAPTURE:
 		return sizeof(uint32_t);
+	case UPLINK_TENANT:
+		return 1;
 	default:
 		return 0;
 	}
@@ -84,7 +88,7 @@ static bool is_whole(const struct uplink_request *request, size_t size)
 		return request->egress.n <= EGRESS_RULES_MAX &&
 		       request->length >= offsetof(struct uplink_egress, rules) +
 						  request->egress.n * sizeof(struct egress_rule);
-	return request->operation != UPLINK_RESOLV ||
+	return (request->operation != UPLINK_RESOLV && request->operation != UPLINK_TENANT) ||
 	       !memchr(request->text, '\0', request->length);
 }
 
@@ -161,7 +165,8 @@ static int serve_connection(struct uplink_control *control, int connection)
 	if (r < 0)
 		return r;
 	control->connection = connection;
-	return sd_event_source_set_enabled(control->listener_source, SD_EVENT_OFF);
+	return control->listener_source ?
+		sd_event_source_set_enabled(control->listener_source, SD_EVENT_OFF) : 0;
 }
 
 static int on_pause_end(sd_event_source *source, uint64_t now, void *opaque)
@@ -224,9 +229,9 @@ int uplink_control_new(sd_event *event, int connection, int listener,
 	control->opaque = opaque;
 	control->event = sd_event_ref(event);
 	r = fd_set_nonblock(connection);
-	if (r == 0)
+	if (r == 0 && listener >= 0)
 		r = fd_set_nonblock(listener);
-	if (r == 0)
+	if (r == 0 && listener >= 0)
 		r = sd_event_add_io(event, &control->listener_source, listener, EPOLLIN,
 			on_listener, control);
 	if (r >= 0)

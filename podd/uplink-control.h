@@ -19,8 +19,8 @@ struct uplink_control;
 typedef int (*uplink_control_serve)(struct uplink_control *control,
 	const struct uplink_request *request, int *fds, void *opaque, struct err *err);
 
-/* Serves @connection now, and one after the other those that @listener accepts once it ended, if
- * they come from the uid that this process runs as. Both are taken over. */
+/* Serves @connection now, and one after the other those that @listener (-1: none) accepts once it
+ * ended, if they come from the uid that this process runs as. Both are taken over. */
 int uplink_control_new(sd_event *event, int connection, int listener,
 	uplink_control_serve serve, void *opaque, struct uplink_control **ret, struct err *err);
 /* Sends a reply before the last one. Return: 0 or -errno. */

@@ -69,6 +69,8 @@ struct uplink_ports {
 	struct uplink_datagrams *datagrams;
 	bool transparent;
 	struct uplink_sockets *sockets;
+	void (*changed)(void *opaque); /* may be NULL */
+	void *opaque;
 	sd_event_source *timer; /* while anything waits */
 	struct port *first;
 	unsigned n;
@@ -157,7 +159,8 @@ static void reach(struct uplink_ports *ports, struct uplink_flow *flow)
 		return;
 	}
 	six = !uplink_unmap4(&flow->destination.ip, &four);
-	r = uplink_sockets_take(ports->sockets, six ? AF_INET6 : AF_INET, &flow->inner);
+	r = uplink_sockets_take(
+		ports->sockets, six ? AF_INET6 : AF_INET, SOCK_STREAM, &flow->inner);
 	if (r == -EAGAIN) {
 		/* Mostly not as long as that: podd-outer answers. */
 		wait_for_server(ports, flow);
@@ -238,7 +241,23 @@ void uplink_ports_retry(struct uplink_ports *ports)
 
 static void on_sockets(void *opaque)
 {
-	uplink_ports_retry(opaque);
+	struct uplink_ports *ports = opaque;
+
+	uplink_ports_retry(ports);
+	if (ports->changed)
+		ports->changed(ports->opaque);
+}
+
+struct uplink_sockets *uplink_ports_sockets(struct uplink_ports *ports)
+{
+	return ports->sockets;
+}
+
+void uplink_ports_set_listener(struct uplink_ports *ports, void (*changed)(void *opaque),
+	void *opaque)
+{
+	ports->changed = changed;
+	ports->opaque = opaque;
 }
 
 static int on_timer(sd_event_source *source, uint64_t now, void *opaque)

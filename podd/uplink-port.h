@@ -32,6 +32,10 @@ void uplink_ports_remove(struct uplink_ports *ports, uint32_t id);
 /* Calls @each, which returns 0 or -errno, for every port. */
 int uplink_ports_each(struct uplink_ports *ports,
 	int (*each)(void *opaque, const struct uplink_port *port, const int *fds), void *opaque);
+/* Where its sockets come from; @changed is called, too, when there are new ones or none will be. */
+struct uplink_sockets *uplink_ports_sockets(struct uplink_ports *ports);
+void uplink_ports_set_listener(struct uplink_ports *ports, void (*changed)(void *opaque),
+	void *opaque);
 /* Those that wait for a server try again: a child came. */
 void uplink_ports_retry(struct uplink_ports *ports);
 /* Accepts what it had no fds for when it came. */

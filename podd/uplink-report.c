@@ -111,11 +111,13 @@ int uplink_report_write(struct uplink *uplink, int fd, struct err *err)
 		return err_set(err, -EBADF, "the report's file did not come with the request");
 	report.head.takes_tcp = uplink->out != NULL;
 	report.head.flows_max = uplink_flows_max(uplink->flows);
-	uplink_gate_report(uplink->gate, &report.head);
+	if (uplink->gate)
+		uplink_gate_report(uplink->gate, &report.head);
 	append_counters(&report, uplink);
 	append_flows(&report, uplink);
 	uplink_datagrams_report(uplink->datagrams, append_flow, &report);
-	uplink_tracker_report(uplink_gate_tracker(uplink->gate), append_flow, &report);
+	if (uplink->gate)
+		uplink_tracker_report(uplink_gate_tracker(uplink->gate), append_flow, &report);
 	r = report.failed ? -ENOMEM : fd_write_all(fd, &report.head, sizeof(report.head));
 	if (r == 0)
 		r = fd_write_all(fd, report.data, report.length);

@@ -7,17 +7,22 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "trim.h"
+#include "uplink-relay.h"
 #include "uplink-report.h"
 #include "uplink-sandbox.h"
+#include "uplink-tenant.h"
 
 void uplink_done(struct uplink *uplink)
 {
+	uplink_tenants_free(uplink);
 	uplink_out_free(uplink->out);
 	uplink_ports_free(uplink->ports);
 	uplink_datagrams_free(uplink->datagrams);
+	uplink_relay_free(uplink->relay);
 	uplink_udp_free(uplink->udp);
 	uplink_slirp_free(uplink->slirp);
 	uplink_flows_free(uplink->flows);
@@ -134,6 +139,35 @@ static int serve_configure(struct uplink *uplink, const struct uplink_request *r
 	return 0;
 }
 
+/* A tenant has neither a tap nor libslirp. */
+static int make_tenants_parts(struct uplink *uplink, struct err *err)
+{
+	int r = uplink_scopes_new(&uplink->config, &uplink->scopes, err);
+
+	if (r == 0)
+		r = uplink_flows_new(uplink->loop, uplink->scopes, on_tick, uplink,
+			&uplink->flows, err);
+	if (r == 0)
+		r = uplink_relay_new(uplink->loop, &uplink->relay, err);
+	if (r == 0)
+		r = uplink_datagrams_new(uplink->loop, uplink->scopes, uplink_relay_write,
+			uplink->relay, &uplink->datagrams, err);
+	return r;
+}
+
+static int serve_tenants_configure(struct uplink *uplink, const struct uplink_request *request,
+	struct err *err)
+{
+	if (uplink->scopes || uplink->failed)
+		return err_set(err, -EALREADY, "the uplink is configured already");
+	uplink->config = request->config;
+	uplink->failed = true;
+	if (make_tenants_parts(uplink, err) < 0)
+		return err->code;
+	uplink->failed = false;
+	return 0;
+}
+
 static int serve_start(struct uplink *uplink, const struct uplink_request *request, int *fds,
 	struct err *err)
 {
@@ -166,7 +200,10 @@ static int serve_net(struct uplink *uplink, const struct uplink_request *request
 	if (r < 0)
 		return r;
 	(void)take_fd(&fds[UPLINK_NET_SOCKETS]);
-	if (fds[UPLINK_NET_QUEUE] < 0)
+	if (uplink->relay)
+		uplink_relay_connect(uplink->relay, uplink_ports_sockets(uplink->ports),
+			uplink->datagrams);
+	if (uplink->relay || fds[UPLINK_NET_QUEUE] < 0)
 		return 0;
 	r = uplink_out_new(uplink->loop, uplink->flows, uplink->scopes, &uplink->target,
 		fds[UPLINK_NET_QUEUE], fds[UPLINK_NET_LISTEN4], fds[UPLINK_NET_LISTEN6],
@@ -204,6 +241,11 @@ static int serve_port(struct uplink *uplink, const struct uplink_request *reques
 {
 	if (!uplink->ports)
 		return err_set(err, -EINVAL, "the uplink has no sockets to publish ports with");
+	/* The first datagram of a client shall not wait for them. */
+	if (uplink->relay && request->port.protocol == IPPROTO_UDP) {
+		uplink_sockets_stock(uplink_ports_sockets(uplink->ports), AF_INET, SOCK_DGRAM);
+		uplink_sockets_stock(uplink_ports_sockets(uplink->ports), AF_INET6, SOCK_DGRAM);
+	}
 	return uplink_ports_add(uplink->ports, &request->port, fds, err);
 }
 
@@ -275,35 +317,68 @@ static int serve_adopt(struct uplink *uplink, const struct uplink_request *reque
 	return r < 0 ? err_set(err, r, "telling podd what is there: %s", strerror(-r)) : 0;
 }
 
+static int serve_tenant(struct uplink *uplink, const struct uplink_request *request, int *fds,
+	struct err *err)
+{
+	return uplink_tenant_connect(uplink, request->text, request->length, &fds[0], err);
+}
+
 static const struct {
 	int (*serve)(struct uplink *uplink, const struct uplink_request *request, int *fds,
 		struct err *err);
 	bool configured; /* comes after UPLINK_CONFIGURE only */
+	bool of_tenants; /* may come from one */
 } requests[] = {
-	[UPLINK_CONFIGURE] = {serve_configure, false},
-	[UPLINK_START] = {serve_start, true},
-	[UPLINK_RESOLV] = {serve_resolv, false},
-	[UPLINK_NET] = {serve_net, true},
-	[UPLINK_CHILD] = {serve_child, true},
-	[UPLINK_EGRESS] = {serve_egress, true},
-	[UPLINK_PORT] = {serve_port, true},
-	[UPLINK_PORT_REMOVE] = {serve_port_remove, true},
-	[UPLINK_ADOPT] = {serve_adopt, true},
-	[UPLINK_REPORT] = {serve_report, true},
-	[UPLINK_CAPTURE] = {serve_capture, true},
+	[UPLINK_CONFIGURE] = {serve_configure, false, true},
+	[UPLINK_START] = {serve_start, true, true},
+	[UPLINK_RESOLV] = {serve_resolv, false, false},
+	[UPLINK_NET] = {serve_net, true, true},
+	[UPLINK_CHILD] = {serve_child, true, true},
+	[UPLINK_EGRESS] = {serve_egress, true, true},
+	[UPLINK_PORT] = {serve_port, true, true},
+	[UPLINK_PORT_REMOVE] = {serve_port_remove, true, true},
+	[UPLINK_ADOPT] = {serve_adopt, true, true},
+	[UPLINK_REPORT] = {serve_report, true, true},
+	[UPLINK_CAPTURE] = {serve_capture, true, false},
+	[UPLINK_TENANT] = {serve_tenant, true, false},
 };
+
+static int check(const struct uplink *uplink, uint32_t operation, struct err *err)
+{
+	if (operation >= sizeof(requests) / sizeof(*requests) || !requests[operation].serve)
+		return err_set(err, -EOPNOTSUPP, "the uplink knows no operation %u", operation);
+	if (requests[operation].configured && (!uplink->scopes || uplink->failed))
+		return err_set(err, -EINVAL, "the uplink is not configured yet");
+	return 0;
+}
 
 int uplink_requests_serve(struct uplink_control *control, const struct uplink_request *request,
 	int *fds, void *opaque, struct err *err)
 {
 	struct uplink *uplink = opaque;
-	uint32_t operation = request->operation;
+	int r = check(uplink, request->operation, err);
 
-	if (operation >= sizeof(requests) / sizeof(*requests) || !requests[operation].serve)
-		return err_set(err, -EOPNOTSUPP, "the uplink knows no operation %u", operation);
-	if (requests[operation].configured && !uplink->slirp)
-		return err_set(err, -EINVAL, "the uplink is not configured yet");
+	if (r < 0)
+		return r;
 	uplink->control = control;
 	uplink_control_note_tcp(control, uplink->out != NULL);
-	return requests[operation].serve(uplink, request, fds, err);
+	return requests[request->operation].serve(uplink, request, fds, err);
+}
+
+/* No rules: what a pod in the pod sends is its whole's, and comes by the pod's own networks. */
+int uplink_requests_serve_tenant(struct uplink_control *control,
+	const struct uplink_request *request, int *fds, void *opaque, struct err *err)
+{
+	struct uplink *uplink = opaque;
+	int r = check(uplink, request->operation, err);
+
+	if (r < 0)
+		return r;
+	if (!requests[request->operation].of_tenants ||
+		(request->operation == UPLINK_EGRESS && request->egress.n > 0))
+		return err_set(err, -EPERM, "that is for the supervisor of the pod at the top");
+	uplink->control = control;
+	if (request->operation == UPLINK_CONFIGURE)
+		return serve_tenants_configure(uplink, request, err);
+	return requests[request->operation].serve(uplink, request, fds, err);
 }

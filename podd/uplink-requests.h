@@ -34,13 +34,19 @@ struct uplink {
 	struct uplink_udp *udp;
 	struct uplink_ports *ports; /* NULL: none can be published yet */
 	struct uplink_out *out;     /* NULL: TCP goes by libslirp */
+	struct uplink_tenant *tenants;
+	struct uplink_relay *relay; /* of a tenant: in the tap's place */
 	struct uplink_control *control; /* who asks at present */
 	bool failed;                /* configured half: to end after the reply */
 	size_t resolv_length;
 	char resolv[UPLINK_TEXT_MAX]; /* the host's nameservers */
 };
 
-/* As uplink_control_serve; @opaque is struct uplink. */
+struct uplink_tenant;
+
+/* As uplink_control_serve; @opaque is struct uplink, and for a tenant that of its own. */
 int uplink_requests_serve(struct uplink_control *control, const struct uplink_request *request,
 	int *fds, void *opaque, struct err *err);
+int uplink_requests_serve_tenant(struct uplink_control *control,
+	const struct uplink_request *request, int *fds, void *opaque, struct err *err);
 void uplink_done(struct uplink *uplink);

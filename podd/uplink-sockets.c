@@ -23,20 +23,33 @@
 #define STORE_MAX (OUTER_SOCKETS_MAX + LOW)
 
 struct store {
+	int family;
+	int type;
+	bool wanted;
 	unsigned n;
 	int fds[STORE_MAX];
 };
+
+#define STORES 4
 
 struct uplink_sockets {
 	struct uplink_watch watch;
 	struct uplink_loop *loop;
 	int channel; /* -1: podd-outer gives none any more */
-	int asked;   /* AF_INET, AF_INET6: under way; 0: nothing */
-	bool wanted[2];
-	struct store stores[2];
+	struct store *asked; /* for which a request is under way */
+	struct store stores[STORES];
 	void (*ready)(void *opaque);
 	void *opaque;
 };
+
+static struct store *find(struct uplink_sockets *sockets, int family, int type)
+{
+	struct store *store = sockets->stores;
+
+	while (store->family != family || store->type != type)
+		store++;
+	return store;
+}
 
 static void give_up(struct uplink_sockets *sockets)
 {
@@ -44,29 +57,39 @@ static void give_up(struct uplink_sockets *sockets)
 	close(take_fd(&sockets->channel));
 }
 
-static void ask(struct uplink_sockets *sockets, int six)
+static void ask(struct uplink_sockets *sockets, struct store *store)
 {
 	const struct outer_sockets request = {
-		.domain = six ? AF_INET6 : AF_INET,
+		.domain = store->family,
+		.type = store->type,
 		.n = OUTER_SOCKETS_MAX,
 	};
 
-	sockets->wanted[six] = true;
-	if (sockets->channel < 0 || sockets->asked != 0)
+	store->wanted = true;
+	if (sockets->channel < 0 || sockets->asked)
 		return;
 	if (fd_send(sockets->channel, &request, sizeof(request), NULL, 0) < 0) {
 		give_up(sockets);
 		return;
 	}
-	sockets->wanted[six] = false;
-	sockets->asked = request.domain;
+	store->wanted = false;
+	sockets->asked = store;
+}
+
+static void keep(struct store *store, const int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (store && store->n < STORE_MAX)
+			store->fds[store->n++] = fds[i];
+		else
+			close(fds[i]);
+	}
 }
 
 /* Return: true, if somebody may have what he waits for, or never will. One that has none left is
  * not to be asked again at once. */
 static bool receive(struct uplink_sockets *sockets)
 {
-	struct store *store = &sockets->stores[sockets->asked == AF_INET6];
 	int fds[OUTER_SOCKETS_MAX];
 	size_t n_fds = 0;
 	char byte;
@@ -75,20 +98,15 @@ static bool receive(struct uplink_sockets *sockets)
 	n = fd_receive(sockets->channel, &byte, 1, fds, OUTER_SOCKETS_MAX, &n_fds);
 	if (n == -EAGAIN)
 		return false;
-	if (n <= 0 || sockets->asked == 0) {
+	if (n <= 0 || !sockets->asked) {
 		give_up(sockets);
 		n_fds = n <= 0 ? 0 : n_fds;
 	}
-	for (size_t i = 0; i < n_fds; i++) {
-		if (store->n < STORE_MAX)
-			store->fds[store->n++] = fds[i];
-		else
-			close(fds[i]);
-	}
-	sockets->asked = 0;
-	for (int six = 0; six < 2; six++)
-		if (sockets->wanted[six])
-			ask(sockets, six);
+	keep(sockets->asked, fds, n_fds);
+	sockets->asked = NULL;
+	for (int i = 0; i < STORES; i++)
+		if (sockets->stores[i].wanted)
+			ask(sockets, &sockets->stores[i]);
 	return n_fds > 0 || sockets->channel < 0;
 }
 
@@ -100,17 +118,29 @@ static void on_ready(struct uplink_watch *watch, uint32_t events)
 		sockets->ready(sockets->opaque);
 }
 
-int uplink_sockets_take(struct uplink_sockets *sockets, int family, int *ret_fd)
+int uplink_sockets_take(struct uplink_sockets *sockets, int family, int type, int *ret_fd)
 {
-	int six = family == AF_INET6;
-	struct store *store = &sockets->stores[six];
+	struct store *store = find(sockets, family, type);
 
 	if (store->n < LOW)
-		ask(sockets, six);
+		ask(sockets, store);
 	if (store->n == 0)
 		return sockets->channel < 0 ? -EPIPE : -EAGAIN;
 	*ret_fd = store->fds[--store->n];
 	return 0;
+}
+
+void uplink_sockets_stock(struct uplink_sockets *sockets, int family, int type)
+{
+	struct store *store = find(sockets, family, type);
+
+	if (store->n < LOW)
+		ask(sockets, store);
+}
+
+bool uplink_sockets_are_over(const struct uplink_sockets *sockets)
+{
+	return sockets->channel < 0;
 }
 
 int uplink_sockets_new(struct uplink_loop *loop, int channel, void (*ready)(void *opaque),
@@ -121,6 +151,10 @@ int uplink_sockets_new(struct uplink_loop *loop, int channel, void (*ready)(void
 
 	if (!sockets)
 		return err_oom(err);
+	for (int i = 0; i < STORES; i++) {
+		sockets->stores[i].family = i % 2 ? AF_INET6 : AF_INET;
+		sockets->stores[i].type = i / 2 ? SOCK_DGRAM : SOCK_STREAM;
+	}
 	sockets->loop = loop;
 	sockets->channel = channel;
 	sockets->watch.ready = on_ready;
@@ -142,8 +176,8 @@ void uplink_sockets_free(struct uplink_sockets *sockets)
 		return;
 	if (sockets->channel >= 0)
 		give_up(sockets);
-	for (int six = 0; six < 2; six++)
-		while (sockets->stores[six].n > 0)
-			close(sockets->stores[six].fds[--sockets->stores[six].n]);
+	for (int i = 0; i < STORES; i++)
+		while (sockets->stores[i].n > 0)
+			close(sockets->stores[i].fds[--sockets->stores[i].n]);
 	free(sockets);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* TCP sockets in the pod's netns, which podd-outer makes: a few are always at hand. */
+/* Sockets in the pod's netns, which podd-outer makes: a few are always at hand. */
+
+#include <stdbool.h>
 
 #include "cleanup.h"
 #include "err.h"
@@ -16,7 +18,11 @@ int uplink_sockets_new(struct uplink_loop *loop, int channel, void (*ready)(void
 void uplink_sockets_free(struct uplink_sockets *sockets);
 CLEANUP_DEFINE(uplink_sockets, uplink_sockets_free)
 
-/* A non-blocking socket of the family. Return: 0; -EAGAIN: one was asked for, try again when @ready
+/* A non-blocking socket of the family and type (SOCK_STREAM, SOCK_DGRAM). Return: 0; -EAGAIN: one was asked for, try again when @ready
  * is called, and in a while, if podd-outer has none at present; -EPIPE: podd-outer
  * gives none. */
-int uplink_sockets_take(struct uplink_sockets *sockets, int family, int *ret_fd);
+int uplink_sockets_take(struct uplink_sockets *sockets, int family, int type, int *ret_fd);
+/* Has some made that will be needed. */
+void uplink_sockets_stock(struct uplink_sockets *sockets, int family, int type);
+/* True when podd-outer has ended, or takes another channel's requests. */
+bool uplink_sockets_are_over(const struct uplink_sockets *sockets);

@@ -6,6 +6,11 @@
  * reply (but for UPLINK_ADOPT), in this order. podd-uplink keeps serving when podd goes; a new podd
  * connects to uplink.sock in the pod's directory, whose listening socket podd-uplink inherited. Only
  * the uid that podd-uplink runs for may connect.
+ *
+ * The supervisors of pods in the pod publish their ports here, too: podd hands each a connection of
+ * its own (UPLINK_TENANT). A tenant's numbers are its own; it has no tap and no rules, and its
+ * UPLINK_CONFIGURE comes without fds. When the connection ends the uplink keeps what it has for the
+ * next one; it ends with the tenant's podd-outer.
  */
 
 #include <netinet/in.h>
@@ -32,6 +37,8 @@ enum uplink_operation {
 			     * sockets), result UPLINK_MORE, and then the last, with takes_tcp */
 	UPLINK_REPORT,      /* writes to the fd: struct uplink_report and what follows it */
 	UPLINK_CAPTURE,     /* snaplen; from now on frames go to the fd, a pipe, as pcapng */
+	UPLINK_TENANT,      /* text: the path of a pod in the pod; the connection to its podd */
+	UPLINK_LEAVE,       /* of a tenant: everything of it is to go */
 };
 
 /* The fds of UPLINK_NET, in this order; those after the first are there if new TCP connections are

@@ -27,7 +27,7 @@ teardown() {
 	for RUNTIME in crun runc; do
 		box run a -v "$BATS_TEST_TMPDIR/lines:/data:ro" sh -c "$big" >"$BATS_TEST_TMPDIR/out"
 		podctl logs net0/a >"$BATS_TEST_TMPDIR/log"
-	cmp "$BATS_TEST_TMPDIR/log" "$BATS_TEST_TMPDIR/out"
+		cmp "$BATS_TEST_TMPDIR/log" "$BATS_TEST_TMPDIR/out"
 		equal "$(wc -l <"$BATS_TEST_TMPDIR/out")" $((64 * 200000))
 		podctl rm net0/a
 	done

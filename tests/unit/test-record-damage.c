@@ -136,7 +136,7 @@ static const struct damage {
 	{SPEC, "created", NULL, NULL},
 	{SPEC, "created", LONG_TEXT, "'created' is longer than 31 bytes"},
 	{SPEC, "net", NULL, NULL},
-	{SPEC, "net", "\"bridge\"", "'net' must be slirp, none or host"},
+	{SPEC, "net", "\"bridge\"", "'net' must be slirp, none, host or cni"},
 	{SPEC, "hostLoopback", "\"yes\"", NULL},
 	{SPEC, "ipv6", NULL, NULL},
 	{SPEC, "mtu", "1279", NULL},

@@ -314,7 +314,7 @@ static void test_cidr(void **state)
 		{"0.0.0.0/8", "cannot be used for hosts"},
 		{"127.0.0.0/8", "cannot be used for hosts"},
 		{"10.0.0.0/8", "overlaps 10.88.0.0/13"},
-		{"10.88.4.0/24", "overlaps 10.88.0.0/16"},
+		{"10.88.4.0/24", "overlaps 10.88.0.0/13"},
 		{"224.0.0.0/24", "cannot be used for hosts"},
 		{"255.255.255.0/24", "cannot be used for hosts"},
 	};

@@ -224,7 +224,7 @@ static void test_list(void **state)
 	struct podd podd;
 
 	podd_start(&podd, exchanges);
-	assert_int_equal(supervisor_list_all(&ctl, NULL, "Ports", "ports", &all), -1);
+	assert_int_equal(supervisor_list_all(&ctl, NULL, supervisor_open, "Ports", "ports", &all), -1);
 	podd_finish(&podd);
 	assert_int_equal(json_length(all), 4);
 	assert_listed(all, 0, 1, "net0");
@@ -233,7 +233,7 @@ static void test_list(void **state)
 	assert_listed(all, 3, 4, "net0");
 
 	podd_start(&podd, exchanges);
-	assert_int_equal(supervisor_list_all(&ctl, "net0/web", "Ports", "ports", &of_child), -1);
+	assert_int_equal(supervisor_list_all(&ctl, "net0/web", supervisor_open, "Ports", "ports", &of_child), -1);
 	podd_finish(&podd);
 	assert_int_equal(json_length(of_child), 1);
 	assert_listed(of_child, 0, 2, "net0/web");
@@ -248,10 +248,10 @@ static void test_list_fails(void **state)
 	struct podd podd;
 
 	podd_start(&podd, exchanges);
-	assert_int_equal(supervisor_list_all(&ctl, "net0", "Flows", "flows", &one), CTL_FAILED);
+	assert_int_equal(supervisor_list_all(&ctl, "net0", supervisor_open, "Flows", "flows", &one), CTL_FAILED);
 	podd_finish(&podd);
 	assert_int_equal(json_length(one), 0);
-	assert_int_equal(supervisor_list_all(&ctl, "nopod", "Flows", "flows", &none), CTL_FAILED);
+	assert_int_equal(supervisor_list_all(&ctl, "nopod", supervisor_open, "Flows", "flows", &none), CTL_FAILED);
 }
 
 int main(void)
