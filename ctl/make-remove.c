@@ -27,6 +27,7 @@
 /* A shim ends a moment after it said that the container has ended. */
 #define SHIM_TIMEOUT_MS 5000
 #define HOOK_TIMEOUT_MS 10000
+#define REPORT_TIMEOUT_MS 2000
 #define CONTROL_SOCKET "control.sock"
 
 struct removal {
@@ -251,13 +252,19 @@ static int open_and_remove(struct removal *removal, struct err *err)
 
 /* ---- the pod ---- */
 
+/* Waits for the answer: what podd does about it is done then, the container's ports are free. A pod
+ * without podd has none. */
 void make_report(int podfd, const char *name, const char *type)
 {
-	struct json *parameters = json_new_object();
+	autoptr(varlink_client) client = NULL;
+	struct json *parameters;
 
+	if (varlink_connect(podfd, CONTROL_SOCKET, REPORT_TIMEOUT_MS, &client, NULL) < 0)
+		return;
+	parameters = json_new_object();
 	json_set_string(parameters, "child", name);
 	json_set_string(parameters, "type", type);
-	varlink_notify(podfd, CONTROL_SOCKET, VARLINK_INTERFACE ".Report", parameters);
+	varlink_client_call(client, VARLINK_INTERFACE ".Report", parameters, NULL, NULL, NULL);
 }
 
 /* A pod that was made for a container goes with its last one. While it runs that is podd's to do; one

@@ -137,7 +137,7 @@ static void method_report(struct pod *pod, struct connection *connection,
 	}
 	if (containers_count(pod->containers) > 0 || text_equal(type, "remove"))
 		pod->had_container = true;
-	connection_reply(connection, json_new_object(), NULL, 0, false);
+	methods_reply_settled(pod, connection);
 	events_send_with(pod, type, child, attributes);
 	pod_consider_end(pod);
 }

@@ -43,7 +43,7 @@ teardown_file() {
 	check 2 'needs a value|--mtu' podctl create --mtu
 	check 2 'time' podctl stop -t soon net0
 	check 2 'publish.*containerPort' podctl create --publish x a
-	check 2 'publish.*slirp' podctl create --net none -p 80 a
+	check 2 'publish.*none' podctl create --net none -p 80 a
 	check 2 'egress.*allow or deny' podctl create --egress permit a
 	check 2 'egress.*128' podctl create --egress 'deny port 1,2,3' --egress \
 		"deny to 10.0.0.0/8$(printf ',10.0.0.1%.0s' $(seq 125))" a

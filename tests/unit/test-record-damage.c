@@ -190,7 +190,6 @@ static const struct damage {
 	{STATE, "warnings", "[null]", NULL},
 	{STATE, "error", "false", NULL},
 
-	{ATTACHMENT, "pod", NULL, NULL},
 	{ATTACHMENT, "pod", "\"a//b\"", "'pod': "},
 	{ATTACHMENT, "child", NULL, NULL},
 	{ATTACHMENT, "child", "\"a/b\"", "'child': "},
