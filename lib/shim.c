@@ -23,6 +23,7 @@
 #include "container.h"
 #include "fd.h"
 #include "hierarchy.h"
+#include "keyring.h"
 #include "ns.h"
 #include "text.h"
 
@@ -248,6 +249,9 @@ static void __attribute__((noreturn)) child_exec(struct stage *stage)
 	reset_signals();
 	setsid();
 	umask(022);
+	/* In the pod's user namespace there are other names. */
+	if (keyring_quota_is_low(geteuid()))
+		(void)keyring_join(SHIM_KEYRING);
 	if (ns_join(&stage->namespaces, &err) < 0)
 		child_fail(stage, err.msg);
 	if (chdir("/") < 0 || place_fds(stage) < 0) {

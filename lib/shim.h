@@ -106,6 +106,10 @@ struct shim_launch {
 	bool reap;
 	int client;                     /* becomes SHIM_FD_CLIENT; -1: none. Stays open here */
 };
+/* The session keyring of shims that are launched when the user's quota of keys is nearly used up: none of
+ * their caller's keys are theirs. */
+#define SHIM_KEYRING "podd"
+
 /* The shim is a child of the caller. What keeps it from being executed comes as SHIM_ERROR to the
  * client, and in shim.log. Return: 0 or -errno. */
 int shim_launch(const struct shim_launch *launch, pid_t *ret_pid, struct err *err);

@@ -16,9 +16,9 @@
 #include "cleanup.h"
 #include "deadline.h"
 #include "judge.h"
-#include "keyring.h"
 #include "overlay.h"
 #include "report.h"
+#include "session-keyring.h"
 #include "shim.h"
 #include "text.h"
 
@@ -197,7 +197,7 @@ static int create_container(struct lifecycle *lifecycle, struct err *err)
 		arguments[n++] = "--console-socket";
 		arguments[n++] = console;
 	}
-	if (keyring_share(place))
+	if (session_keyring_share(place))
 		arguments[n++] = "--no-new-keyring";
 	arguments[n++] = place->spec.id;
 	lifecycle->step = STEP_CREATE;

@@ -191,3 +191,22 @@ teardown() {
 	exec 8>&-
 	wait $holder
 }
+
+@test "nor the number of pods" {
+	local said i
+	mkfifo "$BATS_TEST_TMPDIR/hold"
+	"$TOOL" hold-keys 1 <"$BATS_TEST_TMPDIR/hold" >"$BATS_TEST_TMPDIR/held" 3>&- &
+	local holder=$!
+	exec 8>"$BATS_TEST_TMPDIR/hold"
+	await_file "$BATS_TEST_TMPDIR/held" .
+	said=$(cat "$BATS_TEST_TMPDIR/held")
+	for ((i = 0; i < 3; i++)); do
+		podctl run -d --name "own$i" --rootfs "$BATS_FILE_TMPDIR/rootfs" sleep 1000
+	done
+	[ "$said" = "no quota" ] || grep 'a session keyring with others$' "$(child_dir own2/own2)/shim.log"
+	for ((i = 0; i < 3; i++)); do
+		podctl rm -f -t 0 "own$i/own$i"
+	done
+	exec 8>&-
+	wait $holder
+}

@@ -21,6 +21,7 @@
 
 #define KEY_USERS "/proc/key-users"
 #define KEY_USERS_MAX (64 * 1024)
+#define DESCRIPTION_MAX 1024
 /* What is left for others, and for containers that are being made now. */
 #define KEYS_LEFT 16
 #define BYTES_LEFT 2000
@@ -28,7 +29,7 @@
  * only what may be searched can be joined by its name. */
 #define SHARED_PERMISSIONS 0x3f1b0000
 
-static bool is_nearly_full(const char *text, unsigned uid)
+static bool is_low(const char *text, uid_t uid)
 {
 	const char *line = text;
 
@@ -45,25 +46,35 @@ static bool is_nearly_full(const char *text, unsigned uid)
 	return false;
 }
 
-bool keyring_share(const struct place *place)
+bool keyring_quota_is_low(uid_t uid)
 {
 	autofclose FILE *file = fopen(KEY_USERS, "re");
 	autofree char *text = NULL;
-	autofree char *name = NULL;
 	size_t length;
 
 	/* A kernel without keys has no such file. */
-	if (!file || fd_read_all(fileno(file), KEY_USERS_MAX, &text, &length) < 0 ||
-		!is_nearly_full(text, geteuid()))
-		return false;
-	name = text_format("podd:%s", place->pod);
-	if (!name || syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0) {
-		place_log(place, "joining the pod's keyring: %s", strerror(errno));
-		return false;
-	}
+	return file && fd_read_all(fileno(file), KEY_USERS_MAX, &text, &length) == 0 &&
+	       is_low(text, uid);
+}
+
+int keyring_join(const char *name)
+{
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0)
+		return -errno;
 	/* Fails where another has made it, and done so. */
 	(void)syscall(SYS_keyctl, KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING, SHARED_PERMISSIONS);
-	place_log(place, "the user's quota of keys is nearly used up (" KEY_USERS
-			 "): it shares a session keyring with others of the pod");
-	return true;
+	return 0;
+}
+
+/* "keyring;1000;1000;3f1b0000;NAME" */
+bool keyring_is_joined(const char *name)
+{
+	char text[DESCRIPTION_MAX + 1] = "";
+	const char *last;
+
+	if (syscall(SYS_keyctl, KEYCTL_DESCRIBE, KEY_SPEC_SESSION_KEYRING, text,
+		    DESCRIPTION_MAX) < 0)
+		return false;
+	last = strrchr(text, ';');
+	return last && text_equal(last + 1, name);
 }
