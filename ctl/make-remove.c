@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "deadline.h"
 #include "file.h"
 #include "hierarchy.h"
@@ -27,6 +28,7 @@
 /* A shim ends a moment after it said that the container has ended. */
 #define SHIM_TIMEOUT_MS 5000
 #define HOOK_TIMEOUT_MS 10000
+#define CGROUP_TIMEOUT_MS 2000
 #define REPORT_TIMEOUT_MS 2000
 #define CONTROL_SOCKET "control.sock"
 
@@ -215,6 +217,9 @@ static int remove_child(struct removal *removal, int childfd, struct err *err)
 	if (r < 0)
 		return r;
 	has_spec = container_spec_load(childfd, &spec, NULL) == 0;
+	/* A runtime that was killed may have made it at its very end. */
+	if (has_spec && spec.cgroup)
+		(void)cgroup_remove(spec.cgroup, CGROUP_TIMEOUT_MS);
 	r = make_remove_files(&place, err);
 	if (has_spec && spec.cidfile && !container_is_made(childfd))
 		container_remove_own_file(spec.cidfile, spec.id);

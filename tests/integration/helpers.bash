@@ -181,7 +181,10 @@ compare() { # directory
 		timeout 3 pidwait -F "$1.pid" || true
 	done < <(comm -13 "$1/processes" "$after/processes")
 	snapshot "$after"
-	diff -r -U0 "$1" "$after" >&2 || fail "something was left behind"
+	diff -r -U0 "$1" "$after" >&2 || {
+		fail "something was left behind"
+		return 1
+	}
 	rm -rf "$after" "$1.pid"
 }
 
