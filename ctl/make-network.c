@@ -96,7 +96,7 @@ static int read_publish(struct making *making)
 			container_net_name(spec->net));
 		return 0;
 	}
-	if (publish && spec->net == CONTAINER_NET_POD && making->pod.net != POD_NET_SLIRP)
+	if (publish && spec->net == CONTAINER_NET_POD && !pod_spec_can_publish(&making->pod))
 		ctl_warning("--publish has no effect in a pod with --net %s",
 			pod_net_name(making->pod.net));
 	if (publish)
@@ -122,6 +122,11 @@ static int check_egress_network(const struct making *making)
 			"--egress needs a CNI network: nothing leaves by the pod with --network %s",
 			container_net_name(spec->net));
 	}
+	if (pod_spec_is_nested(&making->pod) && making->pod.net == POD_NET_CNI)
+		return err_set(making->err, -EINVAL,
+			"--egress: what a pod in a pod sends is ruled by the one around it, for all that is "
+			"in it (podctl egress add %s RULE)",
+			spec->pod);
 	if (making->pod.net != POD_NET_SLIRP)
 		return err_set(making->err, -EINVAL,
 			"--egress has no effect in a pod with --net %s: nothing leaves it by "

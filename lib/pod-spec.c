@@ -120,6 +120,11 @@ bool pod_spec_is_nested(const struct pod_spec *spec)
 	return name_depth(spec->path) > 1;
 }
 
+bool pod_spec_can_publish(const struct pod_spec *spec)
+{
+	return spec->net == POD_NET_SLIRP || (spec->net == POD_NET_CNI && pod_spec_is_nested(spec));
+}
+
 void pod_spec_builtin(const struct pod_spec *spec, struct cni_builtin *ret)
 {
 	*ret = (struct cni_builtin){

@@ -82,6 +82,8 @@ int pod_spec_init(struct pod_spec *spec, struct err *err);
 void pod_spec_done(struct pod_spec *spec);
 /* True for a pod inside another one. */
 bool pod_spec_is_nested(const struct pod_spec *spec);
+/* Is there an uplink that publishes its ports: its own, or for a pod inside another one that at the top? */
+bool pod_spec_can_publish(const struct pod_spec *spec);
 /* What the built-in CNI network is inside of this pod. */
 struct cni_builtin;
 void pod_spec_builtin(const struct pod_spec *spec, struct cni_builtin *ret);

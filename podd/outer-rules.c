@@ -23,6 +23,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <fcntl.h>
 
@@ -186,10 +187,34 @@ static int run_restore(const char *program, const struct text *text, struct err 
 	return run(program, argv, text, err);
 }
 
-/* The kernel's NFQUEUE target, by the tools that speak its language. */
+/* Beside the caller, in a process of its own, whose status is what went wrong. Return: its pid, -errno. */
+static pid_t start_restore(const char *program, const struct text *text)
+{
+	struct err err = {};
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(run_restore(program, text, &err) < 0 ? 1 : 0);
+	return pid < 0 ? -errno : pid;
+}
+
+/* Why is told by another try, which nobody should need. */
+static int finish_restore(pid_t pid, const char *program, const struct text *text, struct err *err)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return err_errno(err, "waiting for %s", program);
+	return status == 0 ? 0 : run_restore(program, text, err);
+}
+
+/* The kernel's NFQUEUE target, by the tools that speak its language: both side by side, they take
+ * most of a pod's start. */
 static int run_iptables(bool ipv6, struct text *text, struct err *err)
 {
-	int r;
+	pid_t other = 0;
+	int r, six;
 
 	text->length = 0;
 	add(text, "*mangle\n");
@@ -197,8 +222,14 @@ static int run_iptables(bool ipv6, struct text *text, struct err *err)
 		add(text, "-A %s -m mark --mark %u -j NFQUEUE --queue-num %u --queue-bypass\n",
 			i == 0 ? "PREROUTING" : "OUTPUT", MARK_NEW, MARK_QUEUE);
 	add(text, "COMMIT\n");
+	if (ipv6)
+		other = start_restore(PODD_IP6TABLES_RESTORE, text);
 	r = run_restore(PODD_IPTABLES_RESTORE, text, err);
-	return r < 0 || !ipv6 ? r : run_restore(PODD_IP6TABLES_RESTORE, text, err);
+	if (other == 0)
+		return r;
+	six = other > 0 ? finish_restore(other, PODD_IP6TABLES_RESTORE, text, err) :
+			  run_restore(PODD_IP6TABLES_RESTORE, text, err);
+	return r < 0 ? r : six;
 }
 
 /* From the best to what works anywhere. */

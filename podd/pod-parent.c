@@ -71,9 +71,11 @@ int pod_load_parent(const struct pod *pod, int *ret_podfd, struct pod_state *ret
 
 /* ---- its outer container ---- */
 
-/* Each helper writes one: the first tells of the second, the second of podd-outer. */
+/* Each helper writes one: the first tells of the second, the second of podd-outer. Either may have been
+ * killed before it did. */
 struct helper_answer {
 	int32_t pid; /* or -errno, then text says why */
+	uint32_t is_outer;
 	char text[HELPER_TEXT_MAX];
 };
 
@@ -211,7 +213,7 @@ static pid_t help(const struct pod *pod, const struct pod_state *parent, int out
 /* Return: true in podd-outer's process. */
 static bool help_and_tell(const struct pod *pod, const struct pod_state *parent, int output)
 {
-	struct helper_answer answer = {};
+	struct helper_answer answer = {.is_outer = true};
 	struct err err = {};
 
 	answer.pid = help(pod, parent, output, &err);
@@ -230,7 +232,7 @@ static void reap(pid_t pid)
 }
 
 /* Return: the pid or -errno. */
-static pid_t read_answer(int input, struct err *err)
+static pid_t read_answer(int input, bool of_outer, struct err *err)
 {
 	struct helper_answer answer;
 	ssize_t n;
@@ -242,7 +244,11 @@ static pid_t read_answer(int input, struct err *err)
 	if (n != (ssize_t)sizeof(answer))
 		return err_set(err, -ECONNRESET, "the process that makes podd-outer was killed");
 	answer.text[sizeof(answer.text) - 1] = '\0';
-	return answer.pid < 0 ? err_set(err, answer.pid, "%s", answer.text) : answer.pid;
+	if (answer.pid < 0)
+		return err_set(err, answer.pid, "%s", answer.text);
+	return answer.is_outer == of_outer ?
+		answer.pid :
+		err_set(err, -ECONNRESET, "a process that makes podd-outer was killed");
 }
 
 int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err)
@@ -267,11 +273,11 @@ int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err)
 		return 0;
 	}
 	close(take_fd(&output));
-	second = read_answer(input, err);
+	second = read_answer(input, false, err);
 	reap(first);
 	if (second < 0)
 		return second;
-	pid = read_answer(input, err);
+	pid = read_answer(input, true, err);
 	reap(second);
 	if (pid < 0)
 		return pid;

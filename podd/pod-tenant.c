@@ -32,7 +32,7 @@
 
 bool pod_is_tenant(const struct pod *pod)
 {
-	return pod->spec.net == POD_NET_CNI && pod_spec_is_nested(&pod->spec);
+	return pod->spec.net == POD_NET_CNI && pod_spec_can_publish(&pod->spec);
 }
 
 /* "a/b/c" is "b/c" in the pod "a". */

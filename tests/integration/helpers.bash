@@ -250,11 +250,14 @@ make_config() { # file
 }
 
 common_setup_file() {
+	local engine
 	export PODD_ROOT=$XDG_RUNTIME_DIR/podd
 	mkdir -p "$PODD_ROOT"
 	chmod 0700 "$PODD_ROOT"
 	make_rootfs "$BATS_FILE_TMPDIR/rootfs"
 	make_config "$BATS_FILE_TMPDIR/config.json"
+	# Directories that the runtimes make once, and keep.
+	for engine in runc crun; do $engine list >/dev/null; done
 }
 
 # The program of a server: says on /io/up that it listens, and ends when /io/end is opened.

@@ -194,6 +194,13 @@ end_chain() {
 	end_chain
 }
 
+@test "bundles of plain crun and runc run in the deepest pod" {
+	for engine in crun runc; do
+		check 0 '^[0-9.]+$' run_child $engine $DEEP plain "netsay who $HOST4 $PORT"
+	done
+	[ ! -e "$(pod_dir $DEEP)/children/plain" ]
+}
+
 @test "a pod with pods in it is not removed without -f" {
 	start_chain
 	podctl stop -t 0 a

@@ -115,9 +115,6 @@ soak_round() {
 }
 
 soak_begin() {
-	local engine
-	# What runtimes make once, and keep.
-	for engine in crun runc; do $engine list >/dev/null; done
 	[ -p "$BATS_TEST_TMPDIR/never" ] || mkfifo "$BATS_TEST_TMPDIR/never"
 	snapshot "$BATS_TEST_TMPDIR/before"
 }
