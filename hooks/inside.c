@@ -113,15 +113,28 @@ static int join_pod(const struct inside *inside, struct err *err)
 	return r;
 }
 
-static int own_proc(struct err *err)
+/* In a pod that shows the host's tree, plugins of the host's look there. */
+static int mount_proc(const char *host_at, struct err *err)
 {
+	autofree char *path = text_format("%s/proc", host_at ? host_at : "");
+
+	if (!path)
+		return err_oom(err);
+	if (mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return err_errno(err, "mounting %s for the plugins", path);
+	return 0;
+}
+
+static int own_proc(const char *host_at, struct err *err)
+{
+	int r;
+
 	if (proc_is_own())
 		return 0;
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_errno(err, "making a mount namespace for the plugins");
-	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
-		return err_errno(err, "mounting /proc for the plugins");
-	return 0;
+	r = mount_proc(NULL, err);
+	return r == 0 && host_at ? mount_proc(host_at, err) : r;
 }
 
 /* The capability arguments of CNI's conventions: those that were asked for as such, and those that
@@ -168,6 +181,7 @@ static int run_network(const struct inside *inside, size_t index, bool add, int 
 		.ip = network->ip,
 		.mac = network->mac,
 		.plugin_dirs = inside->spec->cni_plugin_dirs,
+		.host_at = inside->spec->host_at,
 		.cache_fd = cache,
 		.deadline_ms = inside->deadline,
 		.left = left,
@@ -238,7 +252,7 @@ static int add_in_pod(const struct inside *inside, int cache, size_t *left, stru
 		r = bind_netns(inside->netns, path, err);
 	if (r < 0)
 		return r;
-	r = own_proc(err);
+	r = own_proc(inside->spec->host_at, err);
 	while (r == 0 && n < inside->attachment->n_networks) {
 		r = run_network(inside, n, true, cache, path, &failed_left, err);
 		if (r == 0)
@@ -262,7 +276,7 @@ static int del_in_pod(const struct inside *inside, int cache, struct err *err)
 	if (r < 0)
 		return r;
 	stays_in_pod = proc_is_own();
-	r = own_proc(err);
+	r = own_proc(inside->spec->host_at, err);
 	if (r == 0)
 		r = del_networks(inside, inside->attachment->n_networks, cache,
 			is_bound(path) ? path : "", err);

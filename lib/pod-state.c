@@ -50,6 +50,7 @@ struct json *pod_state_to_json(const struct pod_state *state)
 	namespaces = json_set_object(document, "namespaces");
 	for (int i = 0; i < NS_KINDS; i++)
 		record_set_ns(namespaces, ns_name((enum ns_kind)i), &state->namespaces[i]);
+	record_set_ns(document, "hostMount", &state->host_mount);
 	json_set(document, "uidMappings", idmap_to_json(&state->uids));
 	json_set(document, "gidMappings", idmap_to_json(&state->gids));
 	if (state->tap)
@@ -95,6 +96,8 @@ static int read_document(const struct json *document, struct pod_state *state, s
 		r = record_read_proc(document, "uplink", false, &state->uplink, err);
 	if (r == 0)
 		r = read_namespaces(document, state, err);
+	if (r == 0)
+		r = record_read_ns(document, "hostMount", false, &state->host_mount, err);
 	if (r == 0)
 		r = record_read_idmap(document, "uidMappings", &state->uids, err);
 	if (r == 0)

@@ -72,6 +72,9 @@ struct pod_spec {
 	char **cni_plugin_dirs;  /* absolute; trusted, checked when the pod was created */
 	char **publish;          /* of the pod's own network, see publish.h; or NULL */
 	char **egress;           /* rules as text, see egress.h; or NULL */
+	char **stages;           /* see stage.h: absolute, without links; or NULL */
+	char *root;              /* the outer container's own root directory, likewise; or NULL */
+	char *host_at;           /* where that shows the host's; or NULL */
 };
 
 #define POD_SHM_SIZE_DEFAULT (UINT64_C(64) << 20)
@@ -124,6 +127,7 @@ struct pod_state {
 	struct proc_id outer;
 	struct proc_id uplink;        /* pid 0 with --net none and host */
 	struct ns_id namespaces[NS_KINDS];
+	struct ns_id host_mount;      /* with a root directory of its own: that with the host's */
 	struct idmap uids;            /* in force */
 	struct idmap gids;
 	char *tap;                    /* interface name, or NULL */
