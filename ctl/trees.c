@@ -27,9 +27,10 @@ static int take_host_at(struct pod_spec *spec, const char *text, struct err *err
 	autostrv parts = NULL;
 	autofree char *path = strdup("");
 
-	if (*text != '/' || strlen(text) >= PATH_MAX)
-		return err_set(
-			err, -EINVAL, "--host-at must be an absolute path, not \"%s\"", text);
+	/* It will stand in CNI_PATH. */
+	if (*text != '/' || strlen(text) >= PATH_MAX || strchr(text, ':'))
+		return err_set(err, -EINVAL,
+			"--host-at must be an absolute path without ':', not \"%s\"", text);
 	if (strv_split(text, '/', &parts) < 0)
 		return err_oom(err);
 	for (size_t i = 0; path && parts && parts[i]; i++) {

@@ -39,6 +39,8 @@
 
 /* Nothing that both trees have is as deep. */
 #define DEPTH_MAX 128
+/* The pod's own is mounted there: not through a link. */
+#define RESOLV "/etc/resolv.conf"
 #define OPAQUE "user.overlay.opaque"
 
 struct planning {
@@ -427,6 +429,8 @@ static int add_other(struct planning *planning, const struct entry *entry)
 	if (S_ISCHR(entry->st.st_mode) && entry->st.st_rdev == makedev(0, 0))
 		return refuse(planning, entry->source,
 			"is a whiteout: it would hide what the layer below has");
+	if (strcmp(entry->path, RESOLV) == 0 && !S_ISREG(entry->st.st_mode))
+		return refuse(planning, entry->source, "is no file, where the pod has its own");
 	if (entry->in_base && S_ISDIR(entry->base.st_mode))
 		return refuse(planning, entry->source,
 			"is no directory, and %s is one: all in it would be hidden", entry->path);

@@ -389,6 +389,7 @@ set_opaque() { # directory
 @test "--root and --host-at that cannot be" {
 	check 2 'host-at needs --root' podctl create --host-at /host net0
 	check 2 'must be an absolute path' podctl create --root "$OWN" --host-at host net0
+	check 2 "without .:." podctl create --root "$OWN" --host-at /a:b net0
 	check 2 'must not have . or ..' podctl create --root "$OWN" --host-at /a/../b net0
 	check 2 'in place of' podctl create --root "$OWN" --host-at / net0
 	for path in /proc/x /run /tmp/x /var /etc "$PODD_ROOT/x"; do
