@@ -98,44 +98,31 @@ static int attach(int mount, int dirfd, const char *name)
 	return move_mount(mount, "", dirfd, name, flags) < 0 ? -errno : 0;
 }
 
-/* The stages' directories of a node, the last one first, as an overlay's layers are. */
-static int open_layers(const struct stage_plan *plan, const struct stage_node *node,
-	int layers[LAYERS_MAX], size_t *ret_n)
+/* @top and @base: the first layer and the last one; or -1. Between them are the stages'
+ * directories, the last stage's first. Return: the mount's fd, -errno. */
+static int overlay_of(const struct stage_plan *plan, const struct stage_node *node, int top,
+	int base, unsigned attributes)
 {
-	size_t n = 0;
+	int layers[LAYERS_MAX], opened[LAYERS_MAX];
+	size_t n = 0, n_opened = 0;
+	int r = node->n_sources + 2 > LAYERS_MAX ? -E2BIG : 0;
 
-	if (node->n_sources >= LAYERS_MAX)
-		return -E2BIG;
-	while (n < node->n_sources) {
-		layers[n] = stage_open_source(plan, &node->sources[node->n_sources - 1 - n]);
-		if (layers[n] < 0) {
-			int r = layers[n];
+	if (top >= 0)
+		layers[n++] = top;
+	for (size_t i = node->n_sources; r == 0 && i > 0; i--) {
+		int fd = stage_open_source(plan, &node->sources[i - 1]);
 
-			while (n > 0)
-				close(layers[--n]);
-			return r;
-		}
-		n++;
+		if (fd >= 0)
+			opened[n_opened++] = layers[n++] = fd;
+		else
+			r = fd;
 	}
-	*ret_n = n;
-	return 0;
-}
-
-/* @base: the lowest layer, or -1. Return: the mount's fd, -errno. */
-static int overlay_of(
-	const struct stage_plan *plan, const struct stage_node *node, int base, unsigned attributes)
-{
-	int layers[LAYERS_MAX];
-	size_t n = 0;
-	int r = open_layers(plan, node, layers, &n);
-
-	if (r < 0)
-		return r;
 	if (base >= 0)
-		layers[n] = base;
-	r = make_overlay(layers, n + (base >= 0), attributes);
-	while (n > 0)
-		close(layers[--n]);
+		layers[n++] = base;
+	if (r == 0)
+		r = make_overlay(layers, n, attributes);
+	while (n_opened > 0)
+		close(opened[--n_opened]);
 	return r;
 }
 
@@ -217,8 +204,7 @@ static int for_base(const struct level *level, bool only_directories,
 			continue;
 		if (++n > MOUNTS_MAX)
 			return err_set(level->err, -E2BIG,
-				"a stage changes %s, which has more than %d entries that would "
-				"have to be "
+				"a stage changes %s, where more than %d entries would have to be "
 				"mounted",
 				level->node->path, MOUNTS_MAX);
 		r = act(level, names[i]);
@@ -242,7 +228,7 @@ static int show_base(const struct level *level, const char *name)
 static int show_merged(const struct level *level, const struct stage_node *child)
 {
 	autoclose int overlay =
-		overlay_of(level->plan, child, -1, level->attributes | MOUNT_ATTR_RDONLY);
+		overlay_of(level->plan, child, -1, -1, level->attributes | MOUNT_ATTR_RDONLY);
 
 	if (overlay < 0)
 		return overlay;
@@ -287,9 +273,10 @@ static int show_stages(const struct level *level)
 	return 0;
 }
 
-static int make_tmpfs(struct level *level)
+/* A tmpfs with the mode of the directory that it covers; also its owner, where the user namespace
+ * knows that one. */
+static int cover(struct level *level)
 {
-	struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
 	char mode[16];
 	const char *const options[] = {"source", "podd", "mode", mode, NULL};
 	struct stat st;
@@ -302,26 +289,45 @@ static int make_tmpfs(struct level *level)
 	r = level->top < 0 ? level->top : attach(level->top, level->base, "");
 	if (r < 0)
 		return fail(level, r, NULL, "mounting the pod's");
+	if (fchownat(level->top, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) < 0 && errno != EINVAL &&
+		errno != EPERM)
+		return fail(level, -errno, NULL, "mounting the pod's");
+	return 0;
+}
+
+static int fill_cover(const struct level *level)
+{
+	struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
+	int r;
+
 	r = for_base(level, false, show_base);
 	if (r == 0)
 		r = show_stages(level);
-	if (r == 0 &&
-		mount_setattr(level->top, "", AT_EMPTY_PATH, &read_only, sizeof(read_only)) < 0)
-		r = fail(level, -errno, NULL, "mounting the pod's");
-	return r;
+	if (r < 0)
+		return r;
+	if (mount_setattr(level->top, "", AT_EMPTY_PATH, &read_only, sizeof(read_only)) < 0)
+		return fail(level, -errno, NULL, "mounting the pod's");
+	return 0;
 }
 
+/* The empty cover is the first layer, since that is whose mode an overlay shows. */
 static int make_level(struct level *level)
 {
-	int r;
+	autoclose int overlay = -1;
+	int r = cover(level);
 
-	level->top = overlay_of(
-		level->plan, level->node, level->base, level->attributes | MOUNT_ATTR_RDONLY);
-	if (level->top < 0)
-		return make_tmpfs(level);
-	r = attach(level->top, level->base, "");
-	return r < 0 ? fail(level, r, NULL, "mounting the pod's")
-		     : for_base(level, true, bind_back);
+	if (r < 0)
+		return r;
+	overlay = overlay_of(level->plan, level->node, level->top, level->base,
+		level->attributes | MOUNT_ATTR_RDONLY);
+	if (overlay < 0)
+		return fill_cover(level);
+	r = attach(overlay, level->top, "");
+	if (r < 0)
+		return fail(level, r, NULL, "mounting the pod's");
+	close(level->top);
+	level->top = take_fd(&overlay);
+	return for_base(level, true, bind_back);
 }
 
 static unsigned stage_attributes(int dirfd)

@@ -134,6 +134,16 @@ refuse() { # pattern option...
 	equal "$(inside net0 cat "$TREE/sub/later")" later
 }
 
+@test "a directory keeps its mode, whatever that of the stage's is" {
+	stage one "$TREE/new" "$TREE/sub/new"
+	chmod 0700 "$STAGES/one$TREE" "$STAGES/one$TREE/sub"
+	chmod 0755 "$TREE" "$TREE/sub"
+	podctl create --stage "$STAGES/one" net0
+	podctl start net0
+	equal "$(inside net0 stat -c %a "$TREE" "$TREE/sub" | tr '\n' ' ')" '755 755 '
+	equal "$(inside net0 stat -c %u "$TREE")" 0
+}
+
 @test "what is mounted below a directory under a stage is still there" {
 	admin tmpfs "$TREE/sub" 1m
 	echo mounted >"$TREE/sub/file"
