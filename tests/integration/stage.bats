@@ -39,7 +39,9 @@ setup() {
 teardown() {
 	rescue || true
 	clean_pods
-	! mountpoint -q "$TREE/sub" || admin umount "$TREE/sub"
+	for directory in "$TREE/sub" "$STAGES/one/$TREE/fresh"; do
+		! mountpoint -q "$directory" || admin umount "$directory"
+	done
 	compare "$BATS_TEST_TMPDIR/before"
 }
 
@@ -68,7 +70,8 @@ refuse() { # pattern option...
 @test "plugins that only a stage has connect containers, with both runtimes" {
 	[ ! -e /opt/cni/bin/stagebridge ]
 	[ ! -e /usr/lib/cni/stagefake ]
-	podctl create --stage "$STAGES/plugins" net0
+	ln -sfn plugins "$STAGES/link"
+	(cd "$STAGES" && podctl create --stage link/ net0)
 	equal "$(json "$(pod_dir net0)/pod.json" '.cniPluginDirs | sort | join(":")')" \
 		/opt/cni/bin:/usr/lib/cni
 	podctl start net0
@@ -160,6 +163,16 @@ refuse() { # pattern option...
 	podctl start net0
 	inside net0 dash -c "echo pod >$TREE/sub/written"
 	equal "$(cat "$TREE/sub/written")" pod
+}
+
+@test "what is mounted in a stage is shown, too" {
+	mkdir -p "$STAGES/one/$TREE/fresh"
+	admin tmpfs "$STAGES/one/$TREE/fresh" 1m
+	stage one "$TREE/fresh/new" "$TREE/new"
+	podctl create --stage "$STAGES/one" net0
+	podctl start net0
+	equal "$(inside net0 cat "$TREE/fresh/new" "$TREE/new" "$TREE/file")" $'one\none\nhost'
+	check 2 'Read-only' inside net0 dash -c "echo x >$TREE/fresh/new"
 }
 
 @test "of several stages the later ones win" {
