@@ -95,7 +95,7 @@ int pod_make(const struct ctl *ctl, struct pod_spec *spec, struct err *err)
 
 	r = keep_trusted_dirs(spec, err);
 	if (r == 0)
-		r = trees_plugin_dirs(spec, err);
+		r = trees_plugin_dirs(ctl, spec, err);
 	if (r == 0)
 		r = record_text(spec, &text, &length, err);
 	if (r == 0)

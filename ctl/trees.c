@@ -157,19 +157,50 @@ int trees_check(const struct ctl *ctl, struct pod_spec *spec, struct err *err)
 	return r == 0 && spec->stages ? check_stages(spec, records, err) : r;
 }
 
-int trees_plugin_dirs(struct pod_spec *spec, struct err *err)
+/* The stages under @spec's own, the outermost pod's first. Those of a pod with a root directory of its
+ * own lie over that, which pods in it do not see. */
+static int add_stages_around(const struct ctl *ctl, const char *path, char ***stages,
+	struct err *err)
 {
-	const struct cni_trees trees = {
-		.stages = spec->stages, .root = spec->root, .host_at = spec->host_at};
-	autostrv dirs = NULL;
-	autostrv problems = NULL;
+	cleanup(pod_spec_done) struct pod_spec spec = {};
+	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1];
+	autoclose int podfd = -1;
 	int r;
 
-	if (!spec->stages && !spec->root)
+	if (name_depth(path) <= 1)
 		return 0;
+	name_split(path, parent, leaf);
+	r = add_stages_around(ctl, parent, stages, err);
+	if (r == 0)
+		r = ctl_open_pod(ctl, parent, &podfd, NULL);
+	/* That it is not there is found when the pod is made. */
+	if (r < 0)
+		return 0;
+	r = pod_spec_load(podfd, &spec, err);
+	for (size_t i = 0; r == 0 && !spec.root && spec.stages && spec.stages[i]; i++)
+		r = strv_add(stages, spec.stages[i]) < 0 ? err_oom(err) : 0;
+	return r;
+}
+
+int trees_plugin_dirs(const struct ctl *ctl, struct pod_spec *spec, struct err *err)
+{
+	struct cni_trees trees = {.root = spec->root, .host_at = spec->host_at};
+	autostrv stages = NULL;
+	autostrv dirs = NULL;
+	autostrv problems = NULL;
+	int r = 0;
+
+	if (!spec->root)
+		r = add_stages_around(ctl, spec->path, &stages, err);
+	for (size_t i = 0; r == 0 && spec->stages && spec->stages[i]; i++)
+		r = strv_add(&stages, spec->stages[i]) < 0 ? err_oom(err) : 0;
+	if (r < 0 || (!stages && !spec->root))
+		return r;
+	trees.stages = stages;
 	r = cni_tree_dirs(&trees, spec->cni_plugin_dirs, &dirs, &problems);
 	if (r < 0)
-		return err_set(err, r, "finding the directories of CNI plugins: %s", strerror(-r));
+		return err_set(
+			err, r, "finding the directories of CNI plugins: %s", strerror(-r));
 	for (size_t i = 0; problems && problems[i]; i++)
 		ctl_warning("%s", problems[i]);
 	strv_free(spec->cni_plugin_dirs);

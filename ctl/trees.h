@@ -20,5 +20,6 @@ int trees_take(struct pod_spec *spec, char *const *stages, const char *root, con
 int trees_check(const struct ctl *ctl, struct pod_spec *spec, struct err *err);
 
 /* The directories of CNI plugins, which are the host's so far, as the pod sees them, with those
- * that stages and the root directory have. */
-int trees_plugin_dirs(struct pod_spec *spec, struct err *err);
+ * that stages and the root directory have; a pod in a pod sees the stages of those
+ * around it, too. */
+int trees_plugin_dirs(const struct ctl *ctl, struct pod_spec *spec, struct err *err);

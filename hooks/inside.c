@@ -125,8 +125,9 @@ static int mount_proc(const char *host_at, struct err *err)
 	return 0;
 }
 
-static int own_proc(const char *host_at, struct err *err)
+static int own_proc(const struct inside *inside, struct err *err)
 {
+	const char *host_at = inside->is_host ? NULL : inside->spec->host_at;
 	int r;
 
 	if (proc_is_own())
@@ -164,6 +165,22 @@ static unsigned lock_timeout_ms(const struct inside *inside, bool add)
 	return deadline_left_ms(inside->deadline - (add ? CNI_UNDO_MS : 0), NETWORK_LOCK_MS);
 }
 
+/* The pod's directories are those that it sees. On the host they are the host's. */
+static int find_host_dirs(const struct pod_spec *spec, char ***ret, struct err *err)
+{
+	autostrv usual = NULL;
+	int r;
+
+	if (!spec->root) {
+		*ret = strv_copy(spec->cni_plugin_dirs);
+		return *ret ? 0 : err_oom(err);
+	}
+	r = cni_default_plugin_dirs(&usual);
+	if (r == 0)
+		r = cni_trusted_dirs(usual, ret, NULL);
+	return r < 0 ? err_oom(err) : 0;
+}
+
 /* Runs ADD or DEL for one network, alone on it in this pod. *left is set when ADD failed and could
  * not be taken back. */
 static int run_network(const struct inside *inside, size_t index, bool add, int cache,
@@ -173,6 +190,7 @@ static int run_network(const struct inside *inside, size_t index, bool add, int 
 	autoptr(json) args = NULL;
 	autoptr(json) result = NULL;
 	autoptr(cni_config) config = NULL;
+	autostrv host_dirs = NULL;
 	autoclose int locks = -1, lock = -1;
 	struct cni_runtime runtime = {
 		.container_id = inside->attachment->id,
@@ -192,6 +210,11 @@ static int run_network(const struct inside *inside, size_t index, bool add, int 
 	snprintf(name, sizeof(name), "net-%s", network->name);
 	r = capability_args(inside->attachment, &args, err);
 	runtime.capability_args = args;
+	if (r == 0 && inside->is_host) {
+		r = find_host_dirs(inside->spec, &host_dirs, err);
+		runtime.plugin_dirs = host_dirs;
+		runtime.host_at = NULL;
+	}
 	if (r == 0)
 		r = cni_config_from_json(network->name, network->config, &config, err);
 	if (r == 0)
@@ -252,7 +275,7 @@ static int add_in_pod(const struct inside *inside, int cache, size_t *left, stru
 		r = bind_netns(inside->netns, path, err);
 	if (r < 0)
 		return r;
-	r = own_proc(inside->spec->host_at, err);
+	r = own_proc(inside, err);
 	while (r == 0 && n < inside->attachment->n_networks) {
 		r = run_network(inside, n, true, cache, path, &failed_left, err);
 		if (r == 0)
@@ -276,7 +299,7 @@ static int del_in_pod(const struct inside *inside, int cache, struct err *err)
 	if (r < 0)
 		return r;
 	stays_in_pod = proc_is_own();
-	r = own_proc(inside->spec->host_at, err);
+	r = own_proc(inside, err);
 	if (r == 0)
 		r = del_networks(inside, inside->attachment->n_networks, cache,
 			is_bound(path) ? path : "", err);

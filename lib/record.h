@@ -142,6 +142,12 @@ struct json *pod_state_to_json(const struct pod_state *state);
 int pod_state_load(int podfd, struct pod_state *ret, struct err *err);
 int pod_state_save(int podfd, const struct pod_state *state, struct err *err);
 
+/* As ns_open() of the outer container, with those of its namespaces that @ids names, for who needs the
+ * host's programs and paths: a pod with a root directory of its own has another mount namespace for
+ * that. */
+int pod_state_open_host(const struct pod_state *state, int procdir,
+	const struct ns_id ids[NS_KINDS], struct ns_set *ret, struct err *err);
+
 /* What is true now, whatever the record says: a state of another boot is POD_STOPPED; a running
  * one whose outer container is gone is POD_FAILED. Looks at /proc only. */
 enum pod_phase pod_state_phase_now(const struct pod_state *state);

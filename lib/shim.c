@@ -160,22 +160,6 @@ static void stage_done(struct stage *stage)
 	cleanup_close(&stage->log);
 }
 
-static int open_host_mount(const struct shim_launch *launch, int procdir, struct ns_set *set,
-	struct err *err)
-{
-	struct ns_id found = {};
-	int r;
-
-	r = ns_open_host_mount(procdir, &set->fds[NS_MNT]);
-	if (r == 0)
-		r = ns_identify_fd(set->fds[NS_MNT], &found);
-	if (r == 0 && !ns_equal(&found, &launch->state->host_mount))
-		r = -ESTALE;
-	return r < 0 ? err_set(err, r, "opening the mount namespace with the host's file system: %s",
-			       strerror(-r))
-		     : 0;
-}
-
 static int open_namespaces(const struct shim_launch *launch, struct ns_set *ret, struct err *err)
 {
 	struct ns_id wanted[NS_KINDS] = {};
@@ -188,11 +172,7 @@ static int open_namespaces(const struct shim_launch *launch, struct ns_set *ret,
 	if (r < 0)
 		return err_set(err, r, "pod %s does not run", launch->pod);
 	/* Bundles, volumes and runtimes are the host's. */
-	if (launch->state->host_mount.inode != 0)
-		wanted[NS_MNT] = (struct ns_id){};
-	r = ns_open(procdir, wanted, ret, err);
-	if (r == 0 && launch->state->host_mount.inode != 0)
-		r = open_host_mount(launch, procdir, ret, err);
+	r = pod_state_open_host(launch->state, procdir, wanted, ret, err);
 	return r < 0 ? err_wrap(err, r, "pod %s", launch->pod) : 0;
 }
 

@@ -120,7 +120,7 @@ static int join_parent(const struct pod_state *parent, struct err *err)
 	r = proc_open_dir(&parent->outer, &dir);
 	if (r < 0)
 		return err_set(err, r, "the outer container of the pod around is gone");
-	r = ns_open(dir, parent->namespaces, &set, err);
+	r = pod_state_open_host(parent, dir, parent->namespaces, &set, err);
 	if (r == 0)
 		r = ns_join(&set, err);
 	/* Of its pid namespace the children are: with its first process they end. */

@@ -79,7 +79,8 @@ static int make_skeleton(struct pod *pod, const char *records, struct err *err)
 	for (size_t i = 0; r == 0 && i < sizeof(needed) / sizeof(*needed); i++)
 		if (needed[i])
 			r = make_directories(fd, needed[i], err);
-	if (r < 0 || pod->spec.net != POD_NET_SLIRP)
+	/* Where the pod has a resolv.conf of its own. */
+	if (r < 0 || pod->spec.net == POD_NET_NONE || pod->spec.net == POD_NET_HOST)
 		return r;
 	resolv = openat(fd, "etc/resolv.conf", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	return resolv < 0 ? err_errno(err, "making the pod's " POD_SKELETON) : 0;

@@ -14,6 +14,8 @@ setup_file() {
 	cp /usr/lib/cni/bridge "$STAGES/plugins/opt/cni/bin/stagebridge"
 	cp "$FAKE/cni-fake" "$STAGES/plugins/usr/lib/cni/stagefake"
 	make_own
+	# Where crun keeps its state, it leaves an empty directory.
+	mkdir -p "$XDG_RUNTIME_DIR/crun"
 }
 
 # A root file system with its own plugins, and what these need, but no stock ones.
@@ -407,6 +409,53 @@ set_opaque() { # directory
 	podctl stop net0
 	podctl start net0
 	check 0 '10\.92\.0\.' box run a --rm --network both -- ip address show dev eth0
+}
+
+# ---- pods in pods ----
+
+@test "a pod in a pod with a stage has that, and its own over it" {
+	stage one "$TREE/new" "$TREE/both"
+	stage two "$TREE/both"
+	podctl create --stage "$STAGES/one" --stage "$STAGES/plugins" net0
+	podctl create --stage "$STAGES/two" net0/web
+	podctl start net0/web
+	equal "$(inside net0/web cat "$TREE"/{new,both,file})" $'one\ntwo\nhost'
+	equal "$(inside net0 cat "$TREE"/{new,both,file})" $'one\none\nhost'
+	check 0 '10\.91\.0\.' podctl run --rm --name net0/web/a --rootfs "$BATS_FILE_TMPDIR/rootfs" \
+		--network staged ip address show dev eth0
+	run_child crun net0/web box true --network staged
+}
+
+@test "a pod in a pod with --root has the host's file system, or a --root of its own" {
+	podctl create --root "$OWN" --host-at /host net0
+	podctl create net0/web
+	podctl create --root "$OWN" --host-at /other net0/own
+	podctl start net0/web net0/own
+	equal "$(inside net0/web cat "$TREE/file")" host
+	equal "$(inside net0/own cat "/other$TREE/file" /etc/mine)" $'host\nmine'
+	for pod in net0/web net0/own; do
+		check 0 hello podctl run --rm --name $pod/a --rootfs "$BATS_FILE_TMPDIR/rootfs" \
+			--network podd echo hello
+		run_child runc $pod box true
+	done
+	equal "$(inside net0/own grep -c "^nameserver" /etc/resolv.conf)" 1
+}
+
+@test "--root with a CNI network of the host as the way out" {
+	if rootless; then
+		check 2 'only root' podctl create --root "$OWN" --uplink cni:podd net0
+		return
+	fi
+	podctl create --root "$OWN" --uplink cni:podd net0
+	podctl start net0
+	matches "$(inside net0 ip -4 address show dev eth0)" 'inet '
+	equal "$(inside net0 cat /etc/mine)" mine
+	podctl rm -f net0
+	# What the host keeps of such networks by design.
+	ip link delete podd0
+	nft delete table ip nat
+	nft delete table ip6 nat
+	rm -r "$PODD_ROOT/.host" /run/netns
 }
 
 @test "--root and --host-at that cannot be" {
