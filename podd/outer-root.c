@@ -21,12 +21,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "outer-stage.h"
 #include "outer.h"
 #include "text.h"
+#include "trim.h"
 
 #define RESOLV "etc/resolv.conf"
 #define SHOWN_MAX 10
@@ -87,6 +89,7 @@ static int mount_stages(const struct outer_trees *trees, int base, int *ret_top,
 	if (r == 0)
 		r = outer_stage_mount(plan, ret_top, err);
 	stage_plan_free(plan);
+	trim_memory();
 	return r;
 }
 
@@ -198,21 +201,36 @@ static int attach_shown(int root, const struct shown *shown, struct err *err)
 	return 0;
 }
 
-static int fill_root(const struct change *change, int root, struct err *err)
+/* An empty one, with the way to the hierarchy where that is in it. */
+static int make_tmp(int root, const char *records, struct err *err)
 {
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < change->n_shown; i++)
-		r = attach_shown(root, &change->shown[i], err);
-	if (r < 0)
-		return r;
 	autoclose int tmp = stage_open_in(root, "/tmp", O_PATH | O_DIRECTORY);
-	char path[32];
+	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", tmp);
 	if (tmp < 0 || mount("podd", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") < 0)
 		return err_errno(err, "mounting the pod's own /tmp");
+	if (!text_starts_with(records, "/tmp/"))
+		return 0;
+	close(tmp);
+	tmp = stage_open_in(root, "/tmp", O_PATH | O_DIRECTORY);
+	for (const char *slash = records + strlen("/tmp"); slash;) {
+		slash = strchr(slash + 1, '/');
+		snprintf(path, sizeof(path), "%.*s",
+			(int)(slash ? slash - records : (ptrdiff_t)strlen(records)), records);
+		if (mkdirat(tmp, path + strlen("/tmp/"), 0755) < 0)
+			return err_errno(err, "making %s in the pod's own /tmp", records);
+	}
 	return 0;
+}
+
+static int fill_root(const struct change *change, int root, struct err *err)
+{
+	int r = make_tmp(root, change->trees->records, err);
+
+	for (size_t i = 0; r == 0 && i < change->n_shown; i++)
+		r = attach_shown(root, &change->shown[i], err);
+	return r;
 }
 
 static int keep_host_side(struct err *err)

@@ -14,8 +14,6 @@ setup_file() {
 	cp /usr/lib/cni/bridge "$STAGES/plugins/opt/cni/bin/stagebridge"
 	cp "$FAKE/cni-fake" "$STAGES/plugins/usr/lib/cni/stagefake"
 	make_own
-	# Where crun keeps its state, it leaves an empty directory.
-	mkdir -p "$XDG_RUNTIME_DIR/crun"
 }
 
 # A root file system with its own plugins, and what these need, but no stock ones.
@@ -291,6 +289,16 @@ set_opaque() { # directory
 	check 2 'more than 8' podctl create "${many[@]}" net0
 }
 
+@test "a stage in a directory with too much in it" {
+	(cd "$TREE/sub" && mkdir {1..4100})
+	stage one "$TREE/sub/new"
+	podctl create --stage "$STAGES/one" net0
+	check 125 "a stage changes $TREE/sub, where more than 4096 entries" podctl start net0
+	(cd "$TREE/sub" && rmdir {1..10})
+	podctl start net0
+	equal "$(inside net0 cat "$TREE/sub/new" "$TREE/sub/file")" $'one\nhost'
+}
+
 # ---- changes ----
 
 @test "a stage that goes away between create and start: said, and nothing is left" {
@@ -355,6 +363,19 @@ set_opaque() { # directory
 	equal "$(find "$OWN" -name cni -path '*var*' | wc -l)" 0
 	valid state "$(pod_dir net0)/state.json"
 	equal "$(podctl inspect net0 | json - '.[0].spec.root')" "$OWN"
+}
+
+@test "--root: the pods' records are seen, wherever they are" {
+	for PODD_ROOT in "$BATS_TEST_TMPDIR/deep/records" "$XDG_RUNTIME_DIR/podd-test"; do
+		mkdir -p "$PODD_ROOT"
+		chmod 0700 "$PODD_ROOT"
+		podctl create --root "$OWN" net0
+		podctl start net0
+		inside net0 test -e "$PODD_ROOT/net0/pod.json"
+		inside net0 test ! -e "$TREE"
+		podctl rm -f net0
+		rmdir "$PODD_ROOT"
+	done
 }
 
 @test "--root: hooks run the plugins of that tree, and podctl's containers run" {
