@@ -203,14 +203,15 @@ static int add_source(struct planning *planning, struct stage_node *node, const 
 static int __attribute__((format(printf, 3, 4)))
 refuse(const struct planning *planning, const char *path, const char *format, ...)
 {
-	char quoted[512], why[512];
+	char quoted[512], why[512], quoted_why[512];
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(why, sizeof(why), format, arguments);
 	va_end(arguments);
 	return err_set(planning->err, -EINVAL, "stage %s: %s %s", planning->stage_name,
-		text_sanitize(quoted, sizeof(quoted), *path ? path : "/"), why);
+		text_sanitize(quoted, sizeof(quoted), *path ? path : "/"),
+		text_sanitize(quoted_why, sizeof(quoted_why), why));
 }
 
 /* Return: @path below @ancestor, "" when they are the same; NULL when it is neither. */
@@ -462,7 +463,8 @@ static int add_entry(struct planning *planning, struct entry *entry)
 	entry->in_base =
 		fstatat(entry->basefd, entry->name, &entry->base, AT_SYMLINK_NOFOLLOW) == 0;
 	if (!entry->in_base && errno != ENOENT)
-		return err_errno(planning->err, "looking at %s", entry->path);
+		return refuse(planning, entry->source, "cannot be compared with %s: %s",
+			entry->path, strerror(errno));
 	return S_ISDIR(entry->st.st_mode) ? add_directory(planning, entry)
 					  : add_other(planning, entry);
 }
@@ -492,8 +494,8 @@ static int walk(
 		return r;
 	basefd = stage_open_in(planning->plan->base, node->path, O_PATH | O_DIRECTORY);
 	if (basefd < 0)
-		return err_set(planning->err, basefd, "looking at %s: %s",
-			*node->path ? node->path : "/", strerror(-basefd));
+		return refuse(planning, source, "cannot be compared with %s: %s", node->path,
+			strerror(-basefd));
 	for (size_t i = 0; r == 0 && names && names[i]; i++) {
 		autofree char *entry_source = join(source, names[i]);
 		autofree char *entry_path = text_format("%s/%s", node->path, names[i]);

@@ -46,10 +46,12 @@ struct level {
 
 static int fail(const struct level *level, int r, const char *name, const char *what)
 {
-	char quoted[512];
+	char path[1024], quoted[1024];
 
-	return err_set(level->err, r, "%s %s%s%s: %s", what, level->node->path, name ? "/" : "",
-		name ? text_sanitize(quoted, sizeof(quoted), name) : "", strerror(-r));
+	snprintf(path, sizeof(path), "%s%s%s", level->node->path,
+		name || !*level->node->path ? "/" : "", name ? name : "");
+	return err_set(level->err, r, "%s %s: %s", what,
+		text_sanitize(quoted, sizeof(quoted), path), strerror(-r));
 }
 
 /* ---- filesystems ---- */
@@ -192,6 +194,7 @@ static int for_base(const struct level *level, bool only_directories,
 	autoclose int fd = openat(level->base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	autostrv names = NULL;
 	int r = fd < 0 ? -errno : file_list(fd, MOUNTS_MAX * 16, &names, NULL);
+	char quoted[1024];
 	size_t n = 0;
 
 	if (r < 0)
@@ -206,7 +209,8 @@ static int for_base(const struct level *level, bool only_directories,
 			return err_set(level->err, -E2BIG,
 				"a stage changes %s, where more than %d entries would have to be "
 				"mounted",
-				level->node->path, MOUNTS_MAX);
+				text_sanitize(quoted, sizeof(quoted), level->node->path),
+				MOUNTS_MAX);
 		r = act(level, names[i]);
 		if (r < 0)
 			fail(level, r, names[i], "showing the pod's");

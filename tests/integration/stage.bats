@@ -248,6 +248,12 @@ refuse() { # pattern option...
 	refuse 'a link that leads to none' --stage "$stage"
 }
 
+@test "what a stage's files are called is quoted in messages" {
+	mkdir -p "$STAGES/bad/proc"
+	touch "$STAGES/bad/proc/"$'a\nb\e[31m'
+	check 125 'proc/a\?b\?\[31m would be in /proc' podctl create --stage "$STAGES/bad" net0
+}
+
 @test "an image's empty directories hide nothing" {
 	mkdir -p "$STAGES"/image/{proc,sys/fs,dev/pts,run/netns,var/lib/cni,tmp}
 	stage image "$TREE/new"
