@@ -20,6 +20,7 @@
 #include "lifecycle.h"
 #include "pod.h"
 #include "target.h"
+#include "trees.h"
 
 /* How often a pod may go away between two looks at it. */
 #define ATTEMPTS_MAX 5
@@ -93,6 +94,8 @@ int pod_make(const struct ctl *ctl, struct pod_spec *spec, struct err *err)
 	int r;
 
 	r = keep_trusted_dirs(spec, err);
+	if (r == 0)
+		r = trees_plugin_dirs(ctl, spec, err);
 	if (r == 0)
 		r = record_text(spec, &text, &length, err);
 	if (r == 0)

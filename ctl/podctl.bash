@@ -63,7 +63,9 @@ _podctl_operands()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--root)
-			_podctl_command+=(--root "${COMP_WORDS[i + 1]}")
+			# After the verb it is an option of that: the pod's own root directory.
+			[[ -n ${_podctl_words[0]-} ]] ||
+				_podctl_command+=(--root "${COMP_WORDS[i + 1]}")
 			((i++))
 			;;
 		--) ;;
@@ -114,6 +116,7 @@ _podctl_value()
 	hooks:--stage)
 		_podctl_fill -W 'prestart createRuntime createContainer poststop' -- "$current"
 		;;
+	create:--stage) _podctl_fill -d -- "$current" ;;
 	*:--pod) _podctl_fill -W "$(_podctl_paths --filter kind=pod)" -- "$current" ;;
 	*:--runtime) _podctl_fill -W 'crun runc' -- "$current" ;;
 	*:--restart) _podctl_fill -W 'no on-failure always unless-stopped' -- "$current" ;;

@@ -17,6 +17,7 @@
 #include "make.h"
 #include "options.h"
 #include "pod.h"
+#include "trees.h"
 #include "verbs.h"
 
 struct create_options {
@@ -34,6 +35,9 @@ struct create_options {
 	char **labels;
 	char **publish;
 	char **egress;
+	char **stages;
+	const char *root;
+	const char *host_at;
 };
 
 static void create_options_done(struct create_options *options)
@@ -43,6 +47,7 @@ static void create_options_done(struct create_options *options)
 	strv_free(options->labels);
 	strv_free(options->publish);
 	strv_free(options->egress);
+	strv_free(options->stages);
 }
 
 /* "slirp" or "cni:NETWORK". */
@@ -198,6 +203,8 @@ static int apply_options(struct pod_spec *spec, const struct create_options *opt
 		r = set_shm_size(spec, options->shm_size, err);
 	if (r == 0)
 		r = set_traffic(spec, options, err);
+	if (r == 0)
+		r = trees_take(spec, options->stages, options->root, options->host_at, err);
 	if (r == 0 && options->uplink_path &&
 		pod_path_from_name(options->uplink_path, &spec->uplink_path) < 0)
 		r = err_set(err, -EINVAL, "--uplink-path must be auto or libslirp, not \"%s\"",
@@ -226,6 +233,8 @@ static int create_pod(const struct ctl *ctl, const char *path, const struct crea
 		return ctl_usage_error(&verb_create, "%s", err.msg);
 	}
 	ctl_report_begin(&report, json);
+	if (r == 0)
+		r = trees_check(ctl, &spec, &err);
 	if (r == 0)
 		r = pod_make(ctl, &spec, &err);
 	ctl_report_add(&report, path, r, &err, CTL_FAILED);
@@ -261,6 +270,12 @@ static int parse_pod(struct create_options *values, int argc, char **argv)
 			.help = "publish a port of the pod's own network (repeatable)"},
 		{.name = "egress", .argument = "RULE", .list = &values->egress,
 			.help = "where the pod may send to: deny to 10.0.0.0/8 (repeatable)"},
+		{.name = "stage", .argument = "DIR", .list = &values->stages,
+			.help = "show DIR's files over the pod's file system (repeatable)"},
+		{.name = "root", .argument = "DIR", .text = &values->root,
+			.help = "the pod's file system is DIR, not the host's"},
+		{.name = "host-at", .argument = "PATH", .text = &values->host_at,
+			.help = "with --root: where it shows the host's"},
 		{.name = "label", .letter = 'l', .argument = "KEY=VALUE", .list = &values->labels,
 			.help = "attach a label (repeatable)"},
 		{.name = "rootfs", .argument = "DIR[:O]", .text = &of_container,

@@ -113,15 +113,29 @@ static int join_pod(const struct inside *inside, struct err *err)
 	return r;
 }
 
-static int own_proc(struct err *err)
+/* In a pod that shows the host's tree, plugins of the host's look there. */
+static int mount_proc(const char *host_at, struct err *err)
 {
+	autofree char *path = text_format("%s/proc", host_at ? host_at : "");
+
+	if (!path)
+		return err_oom(err);
+	if (mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return err_errno(err, "mounting %s for the plugins", path);
+	return 0;
+}
+
+static int own_proc(const struct inside *inside, struct err *err)
+{
+	const char *host_at = inside->is_host ? NULL : inside->spec->host_at;
+	int r;
+
 	if (proc_is_own())
 		return 0;
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_errno(err, "making a mount namespace for the plugins");
-	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
-		return err_errno(err, "mounting /proc for the plugins");
-	return 0;
+	r = mount_proc(NULL, err);
+	return r == 0 && host_at ? mount_proc(host_at, err) : r;
 }
 
 /* The capability arguments of CNI's conventions: those that were asked for as such, and those that
@@ -151,6 +165,22 @@ static unsigned lock_timeout_ms(const struct inside *inside, bool add)
 	return deadline_left_ms(inside->deadline - (add ? CNI_UNDO_MS : 0), NETWORK_LOCK_MS);
 }
 
+/* The pod's directories are those that it sees. On the host they are the host's. */
+static int find_host_dirs(const struct pod_spec *spec, char ***ret, struct err *err)
+{
+	autostrv usual = NULL;
+	int r;
+
+	if (!spec->root) {
+		*ret = strv_copy(spec->cni_plugin_dirs);
+		return *ret ? 0 : err_oom(err);
+	}
+	r = cni_default_plugin_dirs(&usual);
+	if (r == 0)
+		r = cni_trusted_dirs(usual, ret, NULL);
+	return r < 0 ? err_oom(err) : 0;
+}
+
 /* Runs ADD or DEL for one network, alone on it in this pod. *left is set when ADD failed and could
  * not be taken back. */
 static int run_network(const struct inside *inside, size_t index, bool add, int cache,
@@ -160,6 +190,7 @@ static int run_network(const struct inside *inside, size_t index, bool add, int 
 	autoptr(json) args = NULL;
 	autoptr(json) result = NULL;
 	autoptr(cni_config) config = NULL;
+	autostrv host_dirs = NULL;
 	autoclose int locks = -1, lock = -1;
 	struct cni_runtime runtime = {
 		.container_id = inside->attachment->id,
@@ -168,6 +199,7 @@ static int run_network(const struct inside *inside, size_t index, bool add, int 
 		.ip = network->ip,
 		.mac = network->mac,
 		.plugin_dirs = inside->spec->cni_plugin_dirs,
+		.host_at = inside->spec->host_at,
 		.cache_fd = cache,
 		.deadline_ms = inside->deadline,
 		.left = left,
@@ -178,6 +210,11 @@ static int run_network(const struct inside *inside, size_t index, bool add, int 
 	snprintf(name, sizeof(name), "net-%s", network->name);
 	r = capability_args(inside->attachment, &args, err);
 	runtime.capability_args = args;
+	if (r == 0 && inside->is_host) {
+		r = find_host_dirs(inside->spec, &host_dirs, err);
+		runtime.plugin_dirs = host_dirs;
+		runtime.host_at = NULL;
+	}
 	if (r == 0)
 		r = cni_config_from_json(network->name, network->config, &config, err);
 	if (r == 0)
@@ -238,7 +275,7 @@ static int add_in_pod(const struct inside *inside, int cache, size_t *left, stru
 		r = bind_netns(inside->netns, path, err);
 	if (r < 0)
 		return r;
-	r = own_proc(err);
+	r = own_proc(inside, err);
 	while (r == 0 && n < inside->attachment->n_networks) {
 		r = run_network(inside, n, true, cache, path, &failed_left, err);
 		if (r == 0)
@@ -262,7 +299,7 @@ static int del_in_pod(const struct inside *inside, int cache, struct err *err)
 	if (r < 0)
 		return r;
 	stays_in_pod = proc_is_own();
-	r = own_proc(err);
+	r = own_proc(inside, err);
 	if (r == 0)
 		r = del_networks(inside, inside->attachment->n_networks, cache,
 			is_bound(path) ? path : "", err);

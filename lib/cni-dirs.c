@@ -52,9 +52,10 @@ static int add_cni_path(char ***dirs)
 	return r;
 }
 
+static const char *const usual[] = {"/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"};
+
 int cni_default_plugin_dirs(char ***ret)
 {
-	static const char *const usual[] = {"/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"};
 	autostrv dirs = NULL;
 	int r = add_cni_path(&dirs);
 
@@ -153,5 +154,113 @@ int cni_trusted_dirs(char *const *dirs, char ***ret, char ***ret_problems)
 	*ret = take_ptr(trusted);
 	if (ret_problems)
 		*ret_problems = take_ptr(problems);
+	return 0;
+}
+
+int cni_check_trusted(const char *path, struct err *err)
+{
+	return check_resolved(path, err);
+}
+
+/* ---- of a pod that sees more than the host's file system, or less ---- */
+
+/* Return: 1 when the tree has the directory, and it can be trusted; 0 when not; -ENOMEM. */
+static int tree_has(const char *tree, const char *dir, char ***problems)
+{
+	autofree char *path = text_format("%s%s", tree, dir);
+	char resolved[PATH_MAX];
+	struct err why = {0};
+
+	if (!path)
+		return -ENOMEM;
+	if (!realpath(path, resolved))
+		return 0;
+	if (strcmp(path, resolved) != 0)
+		err_set(&why, -ELOOP, "there is a link in its path");
+	else if (check_resolved(resolved, &why) == 0)
+		return 1;
+	return add_problem(problems, path, &why);
+}
+
+/* What a stage has is shown together with what the tree below it has. */
+static int is_untrusted(const char *tree, const char *dir)
+{
+	autofree char *path = text_format("%s%s", tree, dir);
+	char resolved[PATH_MAX];
+
+	if (!path)
+		return -ENOMEM;
+	return realpath(path, resolved) && check_resolved(resolved, NULL) < 0;
+}
+
+static int add_once(char ***dirs, const char *prefix, const char *dir)
+{
+	autofree char *path = text_format("%s%s", prefix, dir);
+
+	if (!path)
+		return -ENOMEM;
+	return strv_contains(*dirs, path) ? 0 : strv_add(dirs, path);
+}
+
+static int add_tree_dirs(const struct cni_trees *trees, const char *tree, char ***dirs,
+	char ***problems)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(usual) / sizeof(*usual); i++) {
+		int has = tree_has(tree, usual[i], problems);
+		int bad = is_untrusted(trees->root ? trees->root : "", usual[i]);
+
+		if (has < 0 || bad < 0)
+			return -ENOMEM;
+		if (has && !bad)
+			r = add_once(dirs, "", usual[i]);
+	}
+	return r;
+}
+
+/* The host's directories that are among @named, or those that are not. */
+static int add_host_dirs(const struct cni_trees *trees, char *const *host_dirs, char *const *named,
+	bool among, char ***dirs, char ***problems)
+{
+	const struct err hidden = {
+		.msg = "it is the host's, which --root hides; --host-at shows it"};
+	const char *prefix = trees->host_at ? trees->host_at : "";
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && host_dirs && host_dirs[i]; i++) {
+		if (strv_contains(named, host_dirs[i]) != among)
+			continue;
+		if (!trees->root || trees->host_at)
+			r = add_once(dirs, prefix, host_dirs[i]);
+		else if (among)
+			r = add_problem(problems, host_dirs[i], &hidden);
+	}
+	return r;
+}
+
+int cni_tree_dirs(const struct cni_trees *trees, char *const *host_dirs, char ***ret,
+	char ***ret_problems)
+{
+	autostrv dirs = calloc(1, sizeof(*dirs));
+	autostrv problems = calloc(1, sizeof(*problems));
+	autostrv named = NULL;
+	autostrv resolved = NULL;
+	int r = dirs && problems ? add_cni_path(&named) : -ENOMEM;
+
+	if (r == 0)
+		r = cni_trusted_dirs(named, &resolved, NULL);
+	if (r == 0)
+		r = add_host_dirs(trees, host_dirs, resolved, true, &dirs, &problems);
+	for (size_t i = strv_length(trees->stages); r == 0 && i > 0; i--)
+		r = add_tree_dirs(trees, trees->stages[i - 1], &dirs, &problems);
+	if (r == 0 && trees->root)
+		r = add_tree_dirs(trees, trees->root, &dirs, &problems);
+	if (r == 0)
+		r = add_host_dirs(trees, host_dirs, resolved, false, &dirs, &problems);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(dirs);
+	*ret_problems = take_ptr(problems);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #include "cni-config.h"
 #include "cni-exec.h"
 #include "spawn.h"
+#include "stage.h"
 #include "text.h"
 
 #define PLUGIN_PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
@@ -75,23 +76,34 @@ static bool is_script(int fd)
 	return pread(fd, magic, sizeof(magic), 0) == sizeof(magic) && memcmp(magic, "#!", 2) == 0;
 }
 
-/* Return: 0, -ENOENT when this directory does not have it, -EACCES, -errno. */
-static int open_in_dir(const char *type, const char *dir, struct cni_plugin *ret, struct err *err)
+/* Return: the path as the host has it, NULL when this directory is not one of the host's tree. */
+static const char *host_path(const char *dir, const char *host_at)
 {
+	size_t n = host_at ? strlen(host_at) : 0;
+
+	return host_at && text_starts_with(dir, host_at) && dir[n] == '/' ? dir + n : NULL;
+}
+
+/* @root: links lead no further than this; or -1. Return: 0, -ENOENT when this directory does not have
+ * it, -EACCES, -errno. */
+static int open_in_dir(const char *type, int root, const char *dir, struct cni_plugin *ret,
+	struct err *err)
+{
+	const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	autofree char *path = text_format("%s/%s", dir, type);
-	autoclose int dirfd = -1;
 	autoclose int fd = -1;
 	int r;
 
 	if (!path)
 		return err_oom(err);
-	dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? -ENOENT
-							   : err_errno(err, "cannot open %s", dir);
-	fd = openat(dirfd, type, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (root >= 0 && (fd = stage_open_in(root, path, flags)) < 0)
+		errno = -fd;
+	else if (root < 0)
+		fd = open(path, flags);
 	if (fd < 0)
-		return errno == ENOENT ? -ENOENT : err_errno(err, "cannot open plugin %s", path);
+		return errno == ENOENT || errno == ENOTDIR
+			       ? -ENOENT
+			       : err_errno(err, "cannot open plugin %s", path);
 	r = check_plugin(fd, path, err);
 	if (r < 0)
 		return r;
@@ -102,14 +114,38 @@ static int open_in_dir(const char *type, const char *dir, struct cni_plugin *ret
 	return 0;
 }
 
-int cni_plugin_open(const char *type, char *const *dirs, struct cni_plugin *ret, struct err *err)
+/* A plugin of the host's is one with the host's libraries and tools: it cannot do without them, nor
+ * be sure of finding them in another tree. */
+static int open_in_host(const char *type, const char *dir, const char *host_at,
+	struct cni_plugin *ret, struct err *err)
 {
+	int root = open(host_at, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (root < 0)
+		return err_errno(err, "cannot open %s", host_at);
+	r = open_in_dir(type, root, dir, ret, err);
+	if (r < 0) {
+		close(root);
+		return r;
+	}
+	ret->root = root;
+	return 0;
+}
+
+int cni_plugin_open(const char *type, const struct cni_runtime *runtime, struct cni_plugin *ret,
+	struct err *err)
+{
+	char *const *dirs = runtime->plugin_dirs;
 	int r = cni_check_type(type, err);
 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; dirs && dirs[i]; i++) {
-		r = open_in_dir(type, dirs[i], ret, err);
+		const char *dir = host_path(dirs[i], runtime->host_at);
+
+		r = dir ? open_in_host(type, dir, runtime->host_at, ret, err)
+			: open_in_dir(type, -1, dirs[i], ret, err);
 		if (r != -ENOENT)
 			return r;
 	}
@@ -121,6 +157,9 @@ void cni_plugin_done(struct cni_plugin *plugin)
 	free(take_ptr(plugin->path));
 	cleanup_close(&plugin->fd);
 	plugin->fd = -1;
+	if (plugin->root > 0)
+		close(plugin->root);
+	plugin->root = 0;
 }
 
 /* ---- calling ---- */
@@ -133,10 +172,23 @@ static int add_variable(char ***environment, const char *key, const char *value)
 	return entry ? strv_add(environment, entry) : -ENOMEM;
 }
 
-static int build_environment(const struct cni_call *call, char ***ret)
+/* Where the plugin finds those to which it delegates: one of the host's sees the host's only. */
+static char *plugin_path(const struct cni_plugin *plugin, const struct cni_runtime *runtime)
+{
+	autostrv dirs = NULL;
+
+	if (plugin->root <= 0)
+		return join_dirs(runtime->plugin_dirs);
+	for (size_t i = 0; runtime->plugin_dirs[i]; i++)
+		if (strv_add(&dirs, host_path(runtime->plugin_dirs[i], runtime->host_at)) < 0)
+			return NULL;
+	return join_dirs(dirs);
+}
+
+static int build_environment(const struct cni_plugin *plugin, const struct cni_call *call, char ***ret)
 {
 	const struct cni_runtime *runtime = call->runtime;
-	autofree char *dirs = join_dirs(runtime->plugin_dirs);
+	autofree char *dirs = plugin_path(plugin, runtime);
 	autostrv environment = NULL;
 	int r = dirs ? strv_add(&environment, PLUGIN_PATH) : -ENOMEM;
 
@@ -227,7 +279,7 @@ static int run_plugin(const struct cni_plugin *plugin, const struct cni_call *ca
 	autostrv environment = NULL;
 	size_t length;
 
-	if (!name || build_environment(call, &environment) < 0 ||
+	if (!name || build_environment(plugin, call, &environment) < 0 ||
 		json_write(call->request, false, &input, &length) < 0)
 		return err_oom(err);
 	return spawn_run(
@@ -238,6 +290,7 @@ static int run_plugin(const struct cni_plugin *plugin, const struct cni_call *ca
 			.input = input,
 			.input_length = length,
 			.program_fd = plugin->fd,
+			.root_fd = plugin->root,
 			.timeout_ms = timeout_ms ? timeout_ms : CNI_TIMEOUT_MS,
 			.output_max = CNI_RESULT_BYTES_MAX,
 			.stderr_max = CNI_STDERR_BYTES_MAX,

@@ -91,8 +91,8 @@ static int check_attachment(const struct chain *chain, struct err *err)
 static int open_plugins(struct chain *chain, struct err *err)
 {
 	for (size_t i = 0; i < chain->config->n_plugins; i++) {
-		int r = cni_plugin_open(chain->config->types[i], chain->runtime->plugin_dirs,
-			&chain->plugins[i], err);
+		int r = cni_plugin_open(
+			chain->config->types[i], chain->runtime, &chain->plugins[i], err);
 
 		if (r < 0)
 			return r;
@@ -341,8 +341,8 @@ int cni_add(const struct cni_config *config, const struct cni_runtime *runtime,
 
 static int del_one(struct chain *chain, size_t index, struct err *err)
 {
-	int r = cni_plugin_open(chain->config->types[index], chain->runtime->plugin_dirs,
-		&chain->plugins[index], err);
+	int r = cni_plugin_open(
+		chain->config->types[index], chain->runtime, &chain->plugins[index], err);
 
 	return r < 0 ? r : call_without_result(chain, index, "DEL", err);
 }
@@ -426,6 +426,7 @@ static struct cni_runtime without_attachment(const struct cni_runtime *runtime)
 {
 	return (struct cni_runtime){
 		.plugin_dirs = runtime->plugin_dirs,
+		.host_at = runtime->host_at,
 		.cache_fd = runtime->cache_fd,
 		.timeout_ms = runtime->timeout_ms,
 		.deadline_ms = runtime->deadline_ms,
@@ -563,7 +564,7 @@ int cni_plugin_versions(
 	autoptr(json) output = NULL;
 	autostrv versions = NULL;
 	int64_t code;
-	int r = cni_plugin_open(type, runtime->plugin_dirs, &plugin, err);
+	int r = cni_plugin_open(type, runtime, &plugin, err);
 
 	if (r < 0)
 		return r;

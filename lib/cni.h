@@ -76,6 +76,23 @@ int cni_default_plugin_dirs(char ***ret);
  * than root and the caller owns or can write. To be called in the host's namespaces. */
 int cni_trusted_dirs(char *const *dirs, char ***ret, char ***ret_problems);
 
+/* What cni_trusted_dirs() looks for, for one path without links. Return: 0, -EPERM, -errno. */
+int cni_check_trusted(const char *path, struct err *err);
+
+/* What a pod sees beside or in place of the host's file system; see stage.h. Paths are absolute and
+ * without links; each may be NULL. */
+struct cni_trees {
+	char *const *stages;
+	const char *root;
+	const char *host_at;
+};
+/* Plugin directories as the pod sees them, in order: the host's that $CNI_PATH names, the usual ones
+ * that stages have (the last stage's first), the usual ones of the root directory, and the other ones
+ * of the host's. @host_dirs are the host's trusted ones; with a root directory the host's are found
+ * below host_at, or not at all. */
+int cni_tree_dirs(const struct cni_trees *trees, char *const *host_dirs, char ***ret,
+	char ***ret_problems);
+
 /* One attachment: what a plugin gets in its environment and as runtimeConfig. */
 struct cni_runtime {
 	const char *container_id;   /* CNI_CONTAINERID */
@@ -87,6 +104,8 @@ struct cni_runtime {
 	const struct json *capability_args; /* object: portMappings, aliases, bandwidth, dns,
 					       cgroupPath, ...; or NULL */
 	char *const *plugin_dirs;   /* searched in order */
+	const char *host_at;        /* where the caller's root directory shows the host's, or NULL:
+				       what is found below it runs with that as its root */
 	int cache_fd;               /* directory <pod>/cni: results/ lies in it */
 	unsigned timeout_ms;        /* for each plugin; 0: CNI_TIMEOUT_MS */
 	int64_t deadline_ms;        /* for all of it, see deadline.h; 0: none. ADD keeps the last

@@ -135,6 +135,19 @@ int ns_open(int procdir, const struct ns_id ids[NS_KINDS], struct ns_set *ret, s
 	return 0;
 }
 
+int ns_open_host_mount(int procdir, int *ret_fd)
+{
+	char path[16];
+	int fd;
+
+	snprintf(path, sizeof(path), "fd/%d", NS_FD_HOST_MOUNT);
+	fd = openat(procdir, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
 static int join_one(const struct ns_set *set, const struct ns_id own[NS_KINDS], enum ns_kind kind,
 	struct err *err)
 {

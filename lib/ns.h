@@ -46,6 +46,11 @@ void ns_set_done(struct ns_set *set);
  * access of ptrace(2), PTRACE_MODE_READ_FSCREDS), -errno. */
 int ns_open(int procdir, const struct ns_id ids[NS_KINDS], struct ns_set *ret, struct err *err);
 
+/* A pod with a root directory of its own has a second mount namespace, with the host's file system;
+ * its outer container keeps that one open as this fd. Return: 0 or -errno. */
+#define NS_FD_HOST_MOUNT 6
+int ns_open_host_mount(int procdir, int *ret_fd);
+
 /* Names all namespaces of a process, or of the caller with -1. */
 int ns_identify(int procdir, struct ns_id ret[NS_KINDS], struct err *err);
 int ns_identify_fd(int fd, struct ns_id *ret);

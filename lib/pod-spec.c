@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "egress.h"
 #include "publish.h"
 #include "record-internal.h"
+#include "stage.h"
 #include "text.h"
 
 #define DIRECTORIES_MAX 32
@@ -151,6 +153,9 @@ void pod_spec_done(struct pod_spec *spec)
 	strv_free(spec->cni_plugin_dirs);
 	strv_free(spec->publish);
 	strv_free(spec->egress);
+	strv_free(spec->stages);
+	free(spec->root);
+	free(spec->host_at);
 	memset(spec, 0, sizeof(*spec));
 }
 
@@ -184,6 +189,12 @@ struct json *pod_spec_to_json(const struct pod_spec *spec)
 		json_set_strv(document, "publish", spec->publish);
 	if (spec->egress)
 		json_set_strv(document, "egress", spec->egress);
+	if (spec->stages)
+		json_set_strv(document, "stages", spec->stages);
+	if (spec->root)
+		json_set_string(document, "root", spec->root);
+	if (spec->host_at)
+		json_set_string(document, "hostAt", spec->host_at);
 	return document;
 }
 
@@ -291,6 +302,33 @@ static int check_absolute(char *const *dirs, const char *key, struct err *err)
 	return 0;
 }
 
+static int check_tree(const char *path, const char *key, struct err *err)
+{
+	if (path && (path[0] != '/' || strlen(path) >= PATH_MAX || strstr(path, "/../")))
+		return err_set(err, -EINVAL, "'%s' is not an absolute path", key);
+	return 0;
+}
+
+static int read_trees(const struct json *document, struct pod_spec *spec, struct err *err)
+{
+	int r;
+
+	r = record_read_strv(document, "stages", false, STAGE_MAX, &spec->stages, err);
+	if (r == 0)
+		r = record_read_string(document, "root", false, &spec->root, err);
+	if (r == 0)
+		r = record_read_string(document, "hostAt", false, &spec->host_at, err);
+	for (size_t i = 0; r == 0 && spec->stages && spec->stages[i]; i++)
+		r = check_tree(spec->stages[i], "stages", err);
+	if (r == 0)
+		r = check_tree(spec->root, "root", err);
+	if (r == 0)
+		r = check_tree(spec->host_at, "hostAt", err);
+	if (r == 0 && spec->host_at && !spec->root)
+		r = err_set(err, -EINVAL, "'hostAt' needs 'root'");
+	return r;
+}
+
 static int read_document(const struct json *document, struct pod_spec *spec, struct err *err)
 {
 	int r;
@@ -322,6 +360,8 @@ static int read_document(const struct json *document, struct pod_spec *spec, str
 		r = check_absolute(spec->cni_plugin_dirs, "cniPluginDirs", err);
 	if (r == 0)
 		r = read_traffic(document, spec, err);
+	if (r == 0)
+		r = read_trees(document, spec, err);
 	return r;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "record-internal.h"
 #include "text.h"
 
@@ -50,6 +51,7 @@ struct json *pod_state_to_json(const struct pod_state *state)
 	namespaces = json_set_object(document, "namespaces");
 	for (int i = 0; i < NS_KINDS; i++)
 		record_set_ns(namespaces, ns_name((enum ns_kind)i), &state->namespaces[i]);
+	record_set_ns(document, "hostMount", &state->host_mount);
 	json_set(document, "uidMappings", idmap_to_json(&state->uids));
 	json_set(document, "gidMappings", idmap_to_json(&state->gids));
 	if (state->tap)
@@ -96,6 +98,8 @@ static int read_document(const struct json *document, struct pod_state *state, s
 	if (r == 0)
 		r = read_namespaces(document, state, err);
 	if (r == 0)
+		r = record_read_ns(document, "hostMount", false, &state->host_mount, err);
+	if (r == 0)
 		r = record_read_idmap(document, "uidMappings", &state->uids, err);
 	if (r == 0)
 		r = record_read_idmap(document, "gidMappings", &state->gids, err);
@@ -131,6 +135,42 @@ int pod_state_load(int podfd, struct pod_state *ret, struct err *err)
 int pod_state_save(int podfd, const struct pod_state *state, struct err *err)
 {
 	return record_save(podfd, RECORD_STATE, pod_state_to_json(state), err);
+}
+
+static int open_host_mount(const struct pod_state *state, int procdir, int *ret_fd)
+{
+	struct ns_id found = {};
+	int r;
+
+	r = ns_open_host_mount(procdir, ret_fd);
+	if (r == 0)
+		r = ns_identify_fd(*ret_fd, &found);
+	return r == 0 && !ns_equal(&found, &state->host_mount) ? -ESTALE : r;
+}
+
+int pod_state_open_host(const struct pod_state *state, int procdir,
+	const struct ns_id ids[NS_KINDS], struct ns_set *ret, struct err *err)
+{
+	cleanup(ns_set_done) struct ns_set set;
+	struct ns_id wanted[NS_KINDS];
+	int r;
+
+	ns_set_init(&set);
+	if (state->host_mount.inode == 0)
+		return ns_open(procdir, ids, ret, err);
+	memcpy(wanted, ids, sizeof(wanted));
+	wanted[NS_MNT] = (struct ns_id){};
+	r = ns_open(procdir, wanted, &set, err);
+	if (r < 0)
+		return r;
+	r = open_host_mount(state, procdir, &set.fds[NS_MNT]);
+	if (r < 0)
+		return err_set(err, r,
+			"opening the mount namespace with the host's file system: %s",
+			strerror(-r));
+	*ret = set;
+	ns_set_init(&set);
+	return 0;
 }
 
 enum pod_phase pod_state_phase_now(const struct pod_state *state)

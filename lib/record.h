@@ -72,6 +72,9 @@ struct pod_spec {
 	char **cni_plugin_dirs;  /* absolute; trusted, checked when the pod was created */
 	char **publish;          /* of the pod's own network, see publish.h; or NULL */
 	char **egress;           /* rules as text, see egress.h; or NULL */
+	char **stages;           /* see stage.h: absolute, without links; or NULL */
+	char *root;              /* the outer container's own root directory, likewise; or NULL */
+	char *host_at;           /* where that shows the host's; or NULL */
 };
 
 #define POD_SHM_SIZE_DEFAULT (UINT64_C(64) << 20)
@@ -126,6 +129,7 @@ struct pod_state {
 	struct proc_id outer;
 	struct proc_id uplink;        /* pid 0 with --net none and host */
 	struct ns_id namespaces[NS_KINDS];
+	struct ns_id host_mount;      /* with a root directory of its own: that with the host's */
 	struct idmap uids;            /* in force */
 	struct idmap gids;
 	char *tap;                    /* interface name, or NULL */
@@ -139,6 +143,12 @@ struct json *pod_state_to_json(const struct pod_state *state);
 /* Without a record the state is POD_CREATED. Return: 0 or -errno. */
 int pod_state_load(int podfd, struct pod_state *ret, struct err *err);
 int pod_state_save(int podfd, const struct pod_state *state, struct err *err);
+
+/* As ns_open() of the outer container, with those of its namespaces that @ids names, for who needs the
+ * host's programs and paths: a pod with a root directory of its own has another mount namespace for
+ * that. */
+int pod_state_open_host(const struct pod_state *state, int procdir,
+	const struct ns_id ids[NS_KINDS], struct ns_set *ret, struct err *err);
 
 /* What is true now, whatever the record says: a state of another boot is POD_STOPPED; a running
  * one whose outer container is gone is POD_FAILED. Looks at /proc only. */

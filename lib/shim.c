@@ -171,7 +171,8 @@ static int open_namespaces(const struct shim_launch *launch, struct ns_set *ret,
 	r = proc_open_dir(&launch->state->outer, &procdir);
 	if (r < 0)
 		return err_set(err, r, "pod %s does not run", launch->pod);
-	r = ns_open(procdir, wanted, ret, err);
+	/* Bundles, volumes and runtimes are the host's. */
+	r = pod_state_open_host(launch->state, procdir, wanted, ret, err);
 	return r < 0 ? err_wrap(err, r, "pod %s", launch->pod) : 0;
 }
 

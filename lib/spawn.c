@@ -93,6 +93,9 @@ CHILD_CODE static int child_prepare(const struct child *child)
 	/* Not closed but marked: the program may be executed by its fd. */
 	if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		return -1;
+	if (child->spawn->root_fd > 2 &&
+		(fchdir(child->spawn->root_fd) < 0 || chroot(".") < 0))
+		return -1;
 	if (chdir("/") < 0)
 		return -1;
 	umask(022);

@@ -19,6 +19,8 @@ struct spawn {
 	const char *input;        /* for its stdin; NULL: /dev/null */
 	size_t input_length;
 	int program_fd;           /* above 2: an open fd to execute instead of path; else none */
+	int root_fd;              /* above 2: a directory that becomes its root; else none. Needs
+				   * CAP_SYS_CHROOT */
 	unsigned timeout_ms;      /* 0: none */
 	size_t output_max;        /* bytes of stdout; more is an error (-EFBIG) and ends it */
 	size_t stderr_max;        /* bytes of stderr that are kept: the last ones */

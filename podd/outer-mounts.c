@@ -176,19 +176,22 @@ static int setup_shm(uint64_t size, struct err *err)
 	return 0;
 }
 
-int outer_mounts_setup(bool own_resolv, uint64_t shm_size, struct err *err)
+int outer_mounts_setup(bool own_resolv, uint64_t shm_size, const struct outer_trees *trees,
+	struct err *err)
 {
 	int r;
 
 	/* What the host mounts later appears here; nothing of ours appears there. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return err_errno(err, "separating the pod's mounts from the host's");
-	r = setup_cni(err);
+	r = outer_root_stage(trees, err);
+	if (r == 0)
+		r = setup_cni(err);
 	if (r == 0)
 		r = setup_run(err);
 	if (r == 0 && own_resolv)
 		r = setup_resolv(err);
 	if (r == 0)
 		r = setup_shm(shm_size, err);
-	return r;
+	return r == 0 ? outer_root_change(trees, own_resolv, err) : r;
 }

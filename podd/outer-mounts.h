@@ -8,8 +8,10 @@
 #include <stdint.h>
 
 #include "err.h"
+#include "outer-root.h"
 
 /* Mounts them; with @own_resolv the pod's etc/resolv.conf covers the host's. @shm_size is that of the
- * pod's /dev/shm, in bytes. The caller is root of a new mount namespace, with the pod's directory as
+ * pod's /dev/shm, in bytes. Stages and the root directory are those of @trees. The caller is root of a new mount namespace, with the pod's directory as
  * its working directory. Needs CAP_SYS_ADMIN in the user namespace. Return: 0 or -errno. */
-int outer_mounts_setup(bool own_resolv, uint64_t shm_size, struct err *err);
+int outer_mounts_setup(bool own_resolv, uint64_t shm_size, const struct outer_trees *trees,
+	struct err *err);

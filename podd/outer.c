@@ -15,6 +15,7 @@
 #include "outer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <poll.h>
 #include <signal.h>
@@ -30,6 +31,7 @@
 #include "fd.h"
 #include "outer-mounts.h"
 #include "outer-network.h"
+#include "outer-root.h"
 #include "outer-rules.h"
 #include "uplink.h"
 
@@ -41,6 +43,7 @@ struct outer {
 	bool is_set_up;
 	struct outer_setup setup;
 	struct outer_rules_result rules;
+	struct outer_trees trees;
 };
 
 /* What the steady state needs: sockets of every kind in the pod's network. */
@@ -74,13 +77,21 @@ static int set_up(struct outer *outer, const struct outer_setup *setup, struct e
 	outer->setup = *setup;
 	r = outer_network_setup(setup, &outer->net, err);
 	if (r == 0)
-		r = outer_mounts_setup(setup->own_resolv, setup->shm_size, err);
+		r = outer_mounts_setup(setup->own_resolv, setup->shm_size, &outer->trees, err);
 	if (r == 0 && chdir("/") < 0)
 		r = err_errno(err, "going to /");
 	if (r == 0)
 		r = drop_privileges(err);
 	outer->is_set_up = r == 0;
 	return r;
+}
+
+static int add_tree(struct outer *outer, struct outer_tree *tree, struct err *err)
+{
+	if (outer->is_set_up)
+		return err_set(err, -EALREADY, "the pod is set up already");
+	tree->path[sizeof(tree->path) - 1] = '\0';
+	return outer_trees_add(&outer->trees, tree->kind, tree->path, err);
 }
 
 /* The rules need not be complete: then connections go by libslirp, which works as well. */
@@ -156,6 +167,9 @@ static int serve(struct outer *outer)
 	if (n != (ssize_t)sizeof(request))
 		return n < 0 ? (int)n : -ECONNRESET;
 	switch (request.operation) {
+	case OUTER_TREE:
+		r = add_tree(outer, &request.tree, &err);
+		break;
 	case OUTER_SETUP:
 		r = set_up(outer, &request.setup, &err);
 		sent = outer->net.tap;
@@ -263,6 +277,11 @@ int main(void)
 		return 125;
 	}
 	sigaction(SIGCHLD, &reap, NULL);
+	/* Until it means something, so that nothing else gets the number. */
+	if (dup3(OUTER_FD_POD, OUTER_FD_HOST, O_CLOEXEC) < 0) {
+		fprintf(stderr, "podd-outer: keeping an fd: %s\n", strerror(errno));
+		return 125;
+	}
 	run(&outer);
 	return 0;
 }

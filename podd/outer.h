@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ns.h"
+
 /* Name of the pod's tap. */
 #define OUTER_TAP_NAME "tap0"
 /* ... and of its interface in a CNI network that is its way out. */
@@ -20,8 +22,14 @@
 #define OUTER_FD_CONTROL 3 /* seqpacket, connected to podd */
 #define OUTER_FD_LISTEN 4  /* outer.sock, listening */
 #define OUTER_FD_POD 5     /* the pod's directory */
+/* And one for later: in a pod with a root directory of its own the mount namespace with the host's. */
+#define OUTER_FD_HOST NS_FD_HOST_MOUNT
+
+#define OUTER_TEXT_MAX 2048
+#define OUTER_PATH_MAX 4096
 
 enum outer_operation {
+	OUTER_TREE,   /* struct outer_tree, before OUTER_SETUP */
 	OUTER_SETUP,  /* struct outer_setup; the reply carries the tap's fd, if there is one */
 	OUTER_PROBE,  /* sends an echo request to the gateway by the tap and waits for the answer */
 	OUTER_TAP,    /* the reply carries the tap's fd */
@@ -42,8 +50,20 @@ struct outer_sockets {
 };
 #define OUTER_SOCKETS_MAX 16
 
+enum outer_tree_kind {
+	OUTER_TREE_STAGE,    /* in order; the others once at most */
+	OUTER_TREE_ROOT,
+	OUTER_TREE_HOST_AT,
+	OUTER_TREE_SKELETON,
+	OUTER_TREE_RECORDS,
+};
+
 struct outer_request {
 	uint32_t operation;
+	struct outer_tree {
+		uint32_t kind;
+		char path[OUTER_PATH_MAX];
+	} tree;
 	struct outer_setup {
 		uint32_t has_tap;     /* make it, with these addresses; otherwise lo only */
 		uint32_t take_tcp;    /* new TCP connections are held back for the uplink */
@@ -62,7 +82,6 @@ struct outer_request {
 	} setup;
 };
 
-#define OUTER_TEXT_MAX 2048
 
 struct outer_reply {
 	int32_t result; /* 0 or -errno, then text says why */

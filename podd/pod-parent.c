@@ -71,11 +71,13 @@ int pod_load_parent(const struct pod *pod, int *ret_podfd, struct pod_state *ret
 
 /* ---- its outer container ---- */
 
-/* Each helper writes one: the first tells of the second, the second of podd-outer. Either may have been
- * killed before it did. */
+/* Each helper writes one: the first tells of the second, the second of podd-outer. Which of them is
+ * sooner, nobody knows. */
+enum helper { HELPER_FIRST, HELPER_SECOND };
+
 struct helper_answer {
+	uint32_t helper;
 	int32_t pid; /* or -errno, then text says why */
-	uint32_t is_outer;
 	char text[HELPER_TEXT_MAX];
 };
 
@@ -122,7 +124,7 @@ static int join_parent(const struct pod_state *parent, struct err *err)
 	r = proc_open_dir(&parent->outer, &dir);
 	if (r < 0)
 		return err_set(err, r, "the outer container of the pod around is gone");
-	r = ns_open(dir, parent->namespaces, &set, err);
+	r = pod_state_open_host(parent, dir, parent->namespaces, &set, err);
 	if (r == 0)
 		r = ns_join(&set, err);
 	/* Of its pid namespace the children are: with its first process they end. */
@@ -186,11 +188,12 @@ static pid_t clone_outer(int procfd, const struct pod_state *parent, struct err 
 }
 
 /* Return: as clone_outer(). What was cloned before it failed ends by the pipe that podd then closes. */
-static pid_t help(const struct pod *pod, const struct pod_state *parent, int output, struct err *err)
+static pid_t help(const struct pod *pod, const struct pod_state *parent, int output,
+	uint32_t *helper, struct err *err)
 {
 	struct clone_args args = {.flags = CLONE_PARENT};
 	autoclose int procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct helper_answer second = {};
+	struct helper_answer second = {.helper = HELPER_FIRST};
 	int r;
 
 	if (procfd < 0)
@@ -202,8 +205,10 @@ static pid_t help(const struct pod *pod, const struct pod_state *parent, int out
 		return r;
 	/* A pid namespace can only be made in the one that the caller itself is in. */
 	second.pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-	if (second.pid == 0)
+	if (second.pid == 0) {
+		*helper = HELPER_SECOND;
 		return clone_outer(procfd, parent, err);
+	}
 	if (second.pid < 0)
 		return err_errno(err, "starting a process in the pod around");
 	fd_write_all(output, &second, sizeof(second));
@@ -213,10 +218,10 @@ static pid_t help(const struct pod *pod, const struct pod_state *parent, int out
 /* Return: true in podd-outer's process. */
 static bool help_and_tell(const struct pod *pod, const struct pod_state *parent, int output)
 {
-	struct helper_answer answer = {.is_outer = true};
+	struct helper_answer answer = {};
 	struct err err = {};
 
-	answer.pid = help(pod, parent, output, &err);
+	answer.pid = help(pod, parent, output, &answer.helper, &err);
 	if (answer.pid == 0)
 		return true;
 	if (answer.pid < 0)
@@ -232,7 +237,7 @@ static void reap(pid_t pid)
 }
 
 /* Return: the pid or -errno. */
-static pid_t read_answer(int input, bool of_outer, struct err *err)
+static pid_t read_answer(int input, enum helper *ret_helper, struct err *err)
 {
 	struct helper_answer answer;
 	ssize_t n;
@@ -244,18 +249,35 @@ static pid_t read_answer(int input, bool of_outer, struct err *err)
 	if (n != (ssize_t)sizeof(answer))
 		return err_set(err, -ECONNRESET, "the process that makes podd-outer was killed");
 	answer.text[sizeof(answer.text) - 1] = '\0';
-	if (answer.pid < 0)
-		return err_set(err, answer.pid, "%s", answer.text);
-	return answer.is_outer == of_outer ?
-		answer.pid :
-		err_set(err, -ECONNRESET, "a process that makes podd-outer was killed");
+	*ret_helper = answer.helper == HELPER_SECOND ? HELPER_SECOND : HELPER_FIRST;
+	return answer.pid < 0 ? err_set(err, answer.pid, "%s", answer.text) : answer.pid;
+}
+
+/* What each helper has to tell; where the first one failed, there is no second. Return: 0, or the
+ * failure, with the second helper's pid in any case in which there is one. */
+static int read_answers(int input, pid_t told[2], struct err *err)
+{
+	int failed = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		enum helper helper = HELPER_FIRST;
+		pid_t pid = read_answer(input, &helper, err);
+
+		if (pid < 0 && helper == HELPER_FIRST)
+			return pid;
+		if (pid < 0)
+			failed = pid;
+		else
+			told[helper] = pid;
+	}
+	return failed;
 }
 
 int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err)
 {
 	cleanup(pod_state_done) struct pod_state parent = {};
 	autoclose int input = -1, output = -1;
-	pid_t first, second, pid;
+	pid_t first, told[2] = {};
 	int pipe_fds[2], r;
 
 	r = pod_load_parent(pod, NULL, &parent, err);
@@ -273,16 +295,13 @@ int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err)
 		return 0;
 	}
 	close(take_fd(&output));
-	second = read_answer(input, false, err);
+	r = read_answers(input, told, err);
 	reap(first);
-	if (second < 0)
-		return second;
-	pid = read_answer(input, true, err);
-	reap(second);
-	if (pid < 0)
-		return pid;
-	*ret_pid = pid;
-	return 0;
+	if (told[HELPER_FIRST] > 0)
+		reap(told[HELPER_FIRST]);
+	if (r == 0)
+		*ret_pid = told[HELPER_SECOND];
+	return r;
 }
 
 /* ---- its way out ---- */

@@ -286,17 +286,14 @@ static void note_net(struct pod *pod, const struct outer_reply *reply)
 		pod->uplink_net.reason, sizeof(pod->uplink_net.reason), reply->text);
 }
 
-int pod_ask_outer(struct pod *pod, enum outer_operation operation,
-	const struct outer_setup *setup, int fds[OUTER_REPLY_FDS_MAX], struct err *err)
+static int ask(struct pod *pod, const struct outer_request *request, int fds[OUTER_REPLY_FDS_MAX],
+	struct err *err)
 {
-	struct outer_request request = {.operation = operation};
 	struct outer_reply reply = {};
 	ssize_t n;
 	int r;
 
-	if (setup)
-		request.setup = *setup;
-	r = fd_send(pod->outer, &request, sizeof(request), NULL, 0);
+	r = fd_send(pod->outer, request, sizeof(*request), NULL, 0);
 	n = r < 0 && r != -EPIPE ? r : fd_receive(pod->outer, &reply, sizeof(reply), fds,
 						      fds ? OUTER_REPLY_FDS_MAX : 0, NULL);
 	if (n == -EAGAIN)
@@ -306,7 +303,24 @@ int pod_ask_outer(struct pod *pod, enum outer_operation operation,
 	reply.text[sizeof(reply.text) - 1] = '\0';
 	if (reply.result < 0)
 		return err_set(err, reply.result, "%s", reply.text);
-	if (operation == OUTER_TAP || operation == OUTER_NET)
+	if (request->operation == OUTER_TAP || request->operation == OUTER_NET)
 		note_net(pod, &reply);
 	return 0;
+}
+
+int pod_ask_outer(struct pod *pod, enum outer_operation operation,
+	const struct outer_setup *setup, int fds[OUTER_REPLY_FDS_MAX], struct err *err)
+{
+	struct outer_request request = {.operation = operation};
+
+	if (setup)
+		request.setup = *setup;
+	return ask(pod, &request, fds, err);
+}
+
+int pod_ask_outer_tree(struct pod *pod, const struct outer_tree *tree, struct err *err)
+{
+	struct outer_request request = {.operation = OUTER_TREE, .tree = *tree};
+
+	return ask(pod, &request, NULL, err);
 }

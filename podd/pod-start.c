@@ -189,11 +189,16 @@ static int set_up_outer(struct pod *pod, struct err *err)
 	int fds[OUTER_REPLY_FDS_MAX] = {-1, -1, -1, -1};
 	int r;
 
+	r = pod_send_trees(pod, err);
+	if (r < 0)
+		return r;
 	r = pod_ask_outer(pod, OUTER_SETUP, &setup, fds, err);
 	if (r == 0)
 		pod->tap = fds[0];
 	if (r == 0)
 		r = identify_namespaces(pod, err);
+	if (r == 0)
+		r = pod_identify_host_mount(pod, err);
 	if (r == 0 && has_uplink(pod)) {
 		pod->state.tap = strdup(OUTER_TAP_NAME);
 		r = pod->state.tap ? 0 : err_oom(err);

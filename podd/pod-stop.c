@@ -300,8 +300,10 @@ void pod_clean(struct pod *pod, bool keep_errors)
 	empty_directory(pod, "cni");
 	empty_directory(pod, "etc");
 	empty_directory(pod, "locks");
+	file_remove_tree(pod->podfd, POD_SKELETON, NULL);
 	pod->state.outer = pod->state.uplink = (struct proc_id){};
 	memset(pod->state.namespaces, 0, sizeof(pod->state.namespaces));
+	pod->state.host_mount = (struct ns_id){};
 	free(pod->state.tap);
 	pod->state.tap = NULL;
 }

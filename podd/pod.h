@@ -112,6 +112,9 @@ int pod_connect(struct pod *pod, const char *name, int *ret_fd);
 int pod_ask_outer(struct pod *pod, enum outer_operation operation,
 	const struct outer_setup *setup, int fds[OUTER_REPLY_FDS_MAX], struct err *err);
 
+/* Before OUTER_SETUP. */
+int pod_ask_outer_tree(struct pod *pod, const struct outer_tree *tree, struct err *err);
+
 /* From now on podd-outer has to answer at once. */
 void pod_hurry_outer(struct pod *pod);
 
@@ -142,6 +145,16 @@ int pod_connect_tenant(struct pod *pod, struct err *err);
 int pod_send_tenants_config(struct pod *pod, struct err *err);
 /* Gives up everything there, and waits until that is done. */
 void pod_leave_uplink(struct pod *pod);
+
+/* ---- pod-trees.c ---- */
+
+/* In the pod's directory: what a root directory of its own must have. */
+#define POD_SKELETON "skeleton"
+
+/* Tells podd-outer the pod's stages and its root directory. Return: 0 or -errno. */
+int pod_send_trees(struct pod *pod, struct err *err);
+/* Fills pod->state.host_mount of a pod with a root directory of its own. */
+int pod_identify_host_mount(struct pod *pod, struct err *err);
 
 /* ---- pod-uplink.c ---- */
 

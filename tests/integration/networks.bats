@@ -31,6 +31,7 @@ setup_file() {
 	for network in blue red tuned mapped fixed direct old; do
 		run_child crun net0 first true --network $network
 	done
+	run_child crun net0 first true --network mapped --publish 8085:80
 }
 
 teardown_file() {

@@ -51,6 +51,9 @@ static inline void spec_example(struct pod_spec *spec)
 	spec->cni_plugin_dirs = make_strv("/usr/lib/cni", "/opt/cni/bin");
 	spec->publish = make_strv("8080:80", "[::1]:53:53/udp");
 	spec->egress = make_strv("allow to dns", "deny to 10.0.0.0/8,fd00::/8 log");
+	spec->stages = make_strv("/srv/plugins", "/srv/more");
+	spec->root = strdup("/srv/debian");
+	spec->host_at = strdup("/host");
 }
 
 static inline void state_example(struct pod_state *pod)
@@ -66,6 +69,7 @@ static inline void state_example(struct pod_state *pod)
 		if (i != NS_IPC)
 			pod->namespaces[i] =
 				(struct ns_id){.device = 4, .inode = 4026531840U + (unsigned)i};
+	pod->host_mount = (struct ns_id){.device = 4, .inode = 4026531850U};
 	assert_int_equal(idmap_add_triplet(&pod->uids, "0:1000:1", NULL), 0);
 	assert_int_equal(idmap_add_triplet(&pod->gids, "0:1001:1", NULL), 0);
 	pod->tap = strdup("tap0");

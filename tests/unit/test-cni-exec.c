@@ -21,7 +21,7 @@ static void refuse_to_open(struct fixture *fixture, const char *type, int code, 
 	struct cni_plugin plugin = {.fd = -1};
 	struct err err = {0};
 
-	assert_int_equal(cni_plugin_open(type, fixture->plugin_dirs, &plugin, &err), code);
+	assert_int_equal(cni_plugin_open(type, &(struct cni_runtime){.plugin_dirs = fixture->plugin_dirs}, &plugin, &err), code);
 	if (!strstr(err.msg, message))
 		fail_msg("\"%s\" has no \"%s\"", err.msg, message);
 	assert_null(plugin.path);
@@ -71,11 +71,11 @@ static void test_open_in_order(void **state)
 	fixture_write_script(fixture, "one", "#!/bin/sh\n");
 	/* Distributions link plugins. */
 	assert_int_equal(symlinkat("../plugins/one", fixture->dirfd, "second/two"), 0);
-	assert_int_equal(cni_plugin_open("one", dirs, &plugin, NULL), 0);
+	assert_int_equal(cni_plugin_open("one", &(struct cni_runtime){.plugin_dirs = dirs}, &plugin, NULL), 0);
 	expected = text_format("%s/one", fixture->plugins);
 	assert_string_equal(plugin.path, expected);
 	cni_plugin_done(&plugin);
-	assert_int_equal(cni_plugin_open("two", dirs, &plugin, NULL), 0);
+	assert_int_equal(cni_plugin_open("two", &(struct cni_runtime){.plugin_dirs = dirs}, &plugin, NULL), 0);
 	free(expected);
 	expected = text_format("%s/two", second);
 	assert_string_equal(plugin.path, expected);
@@ -88,11 +88,11 @@ static void test_scripts_by_path(void **state)
 	struct cni_plugin plugin = {.fd = -1};
 
 	fixture_write_script(fixture, "script", "#!/bin/sh\n");
-	assert_int_equal(cni_plugin_open("script", fixture->plugin_dirs, &plugin, NULL), 0);
+	assert_int_equal(cni_plugin_open("script", &(struct cni_runtime){.plugin_dirs = fixture->plugin_dirs}, &plugin, NULL), 0);
 	assert_int_equal(plugin.fd, -1);
 	cni_plugin_done(&plugin);
 	fixture_install(fixture, "binary");
-	assert_int_equal(cni_plugin_open("binary", fixture->plugin_dirs, &plugin, NULL), 0);
+	assert_int_equal(cni_plugin_open("binary", &(struct cni_runtime){.plugin_dirs = fixture->plugin_dirs}, &plugin, NULL), 0);
 	assert_true(plugin.fd > 2);
 	cni_plugin_done(&plugin);
 }
@@ -114,7 +114,7 @@ static int call(struct fixture *fixture, const char *type, const char *command, 
 	config = fixture_config(fixture, whole);
 	document = cni_config_request(config, 0, CNI_1_0_0, NULL, NULL);
 	runtime.timeout_ms = timeout_ms;
-	assert_int_equal(cni_plugin_open(type, fixture->plugin_dirs, &plugin, NULL), 0);
+	assert_int_equal(cni_plugin_open(type, &(struct cni_runtime){.plugin_dirs = fixture->plugin_dirs}, &plugin, NULL), 0);
 	return cni_plugin_call(&plugin,
 		&(struct cni_call){
 			.command = command,

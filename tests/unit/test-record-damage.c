@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "record-fixture.h"
+#include "stage.h"
 
 /* ---- versions ---- */
 
@@ -162,6 +163,13 @@ static const struct damage {
 	{SPEC, "publish", "7", NULL},
 	{SPEC, "publish", "[\"80\",\"x\"]", "'publish': port \"x\""},
 	{SPEC, "egress", "[{}]", NULL},
+	{SPEC, "stages", "[\"relative\"]", "'stages' is not an absolute path"},
+	{SPEC, "stages", "\"/srv\"", NULL},
+	{SPEC, "root", "\"srv\"", "'root' is not an absolute path"},
+	{SPEC, "root", "7", NULL},
+	{SPEC, "root", NULL, "'hostAt' needs 'root'"},
+	{SPEC, "hostAt", "\"\"", "'hostAt' is not an absolute path"},
+	{SPEC, "hostAt", "\"/a/../b\"", "'hostAt' is not an absolute path"},
 	{SPEC, "egress", "[\"deny\",\"permit\"]", "'egress': rule \"permit\""},
 
 	{STATE, "phase", NULL, NULL},
@@ -421,6 +429,7 @@ static void test_limits(void **state)
 		"'publish' has more than 256 members");
 	limited(&scratch, SPEC, "egress", rule, EGRESS_RULES_MAX,
 		"'egress' has more than 128 members");
+	limited(&scratch, SPEC, "stages", text, STAGE_MAX, "'stages' has more than 8 members");
 	limited(&scratch, STATE, "warnings", text, RECORD_WARNINGS_MAX,
 		"'warnings' has more than 16 members");
 	limited(&scratch, ATTACHMENT, "aliases", text, RECORD_ALIASES_MAX,

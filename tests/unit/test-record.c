@@ -51,6 +51,9 @@ static void test_spec_round_trip(void **state)
 	assert_strv(a.cni_plugin_dirs, b.cni_plugin_dirs);
 	assert_strv(a.publish, b.publish);
 	assert_strv(a.egress, b.egress);
+	assert_strv(a.stages, b.stages);
+	assert_string_equal(a.root, b.root);
+	assert_string_equal(a.host_at, b.host_at);
 }
 
 static void test_state_round_trip(void **state)
@@ -71,6 +74,7 @@ static void test_state_round_trip(void **state)
 	assert_memory_equal(&a.outer, &b.outer, sizeof(a.outer));
 	assert_memory_equal(&a.uplink, &b.uplink, sizeof(a.uplink));
 	assert_memory_equal(a.namespaces, b.namespaces, sizeof(a.namespaces));
+	assert_memory_equal(&a.host_mount, &b.host_mount, sizeof(a.host_mount));
 	assert_memory_equal(&a.uids, &b.uids, sizeof(a.uids));
 	assert_memory_equal(&a.gids, &b.gids, sizeof(a.gids));
 	assert_string_equal(a.tap, b.tap);
@@ -220,6 +224,9 @@ static void test_optional_members(void **state)
 	json_remove(document, "autoRemove");
 	json_remove(document, "publish");
 	json_remove(document, "egress");
+	json_remove(document, "stages");
+	json_remove(document, "root");
+	json_remove(document, "hostAt");
 	assert_int_equal(record_save(scratch.fd, RECORD_POD, take_ptr(document), NULL), 0);
 	assert_int_equal(pod_spec_load(scratch.fd, &spec, NULL), 0);
 	assert_int_equal(spec.uids.n, 0);
@@ -227,6 +234,9 @@ static void test_optional_members(void **state)
 	assert_false(spec.auto_remove);
 	assert_null(spec.publish);
 	assert_null(spec.egress);
+	assert_null(spec.stages);
+	assert_null(spec.root);
+	assert_null(spec.host_at);
 }
 
 static void test_missing_record(void **state)

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 
 #include "cleanup.h"
+#include "fixture.h"
 #include "spawn.h"
 #include "text.h"
 
@@ -403,6 +404,24 @@ static void test_describe(void **state)
 	assert_string_equal(text, "was killed by signal 9 (Killed)");
 }
 
+/* On a merged /usr that directory is good enough a root for a shell. */
+static void run_in_root(void *argument)
+{
+	autoclose int root = open("/usr", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	autoclose int moved = fcntl(root, F_DUPFD_CLOEXEC, 3);
+
+	enter_user_namespace(0, 0);
+	assert_output((struct spawn){.root_fd = moved}, "pwd; test -e /usr || echo no /usr",
+		"/\nno /usr\n");
+	/* The caller's stays what it was. */
+	assert_int_equal(access("/usr", F_OK), 0);
+}
+
+static void test_root(void **state)
+{
+	run_child(run_in_root, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +442,7 @@ int main(void)
 		cmocka_unit_test(test_end_of_stderr_is_kept),
 		cmocka_unit_test(test_cannot_be_executed),
 		cmocka_unit_test(test_program_by_fd),
+		cmocka_unit_test(test_root),
 		cmocka_unit_test(test_without_stdio),
 		cmocka_unit_test(test_no_fd_is_left),
 		cmocka_unit_test(test_describe),
