@@ -19,6 +19,7 @@
 
 #include "cleanup.h"
 #include "fd.h"
+#include "manager.h"
 #include "methods.h"
 #include "pod.h"
 
@@ -419,7 +420,9 @@ int server_new(struct pod *pod, struct server **ret, struct err *err)
 		return err_oom(err);
 	server->pod = pod;
 	server->fd = -1;
-	r = fd_listen_unix(pod->podfd, "control.sock", SOCK_STREAM, &server->fd, err);
+	server->fd = manager_take_control(pod->manager);
+	r = server->fd >= 0 ? fd_set_nonblock(server->fd)
+			    : fd_listen_unix(pod->podfd, "control.sock", SOCK_STREAM, &server->fd, err);
 	if (r == 0) {
 		r = sd_event_add_io(pod->event, &server->source, server->fd, EPOLLIN, on_accept,
 			server);
