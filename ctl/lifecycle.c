@@ -21,6 +21,7 @@
 #include "entry.h"
 #include "launch.h"
 #include "lifecycle.h"
+#include "manager.h"
 
 #define LOCK_NAME "start.lock"
 #define LOCK_TIMEOUT_MS LAUNCH_TIMEOUT_MS
@@ -139,12 +140,65 @@ static int ensure_podd(const struct ctl *ctl, const char *path, struct held_pod 
 	return r;
 }
 
+/* What podd has to say about its start is in the record, since its output is the journal's. */
+static int tell_outcome(const char *path, int podfd, int result, struct err *err)
+{
+	struct pod_state state;
+
+	if (pod_state_load(podfd, &state, NULL) < 0)
+		return result;
+	for (size_t i = 0; result == 0 && state.warnings && state.warnings[i]; i++)
+		ctl_warning("%s: %s", path, state.warnings[i]);
+	if (result < 0 && state.error)
+		err_set(err, result, "starting pod %s: %s", path, state.error);
+	else if (result < 0)
+		err_wrap(err, result, "starting pod %s", path);
+	pod_state_done(&state);
+	return result;
+}
+
+/* Has the manager start the pod's unit, if it is its. Without start.lock: what the unit runs takes it.
+ * Return: 1 when it did, 0, -errno. */
+static int start_by_manager(const struct ctl *ctl, const char *path, bool *ret_took_over,
+	struct err *err)
+{
+	autoclose int podfd = -1;
+	struct pod_state state;
+	enum pod_phase phase;
+	bool is_its, podd_alive;
+	int r;
+
+	r = ctl_open_pod(ctl, path, &podfd, err);
+	if (r == 0)
+		r = pod_state_load(podfd, &state, err);
+	if (r < 0)
+		return r;
+	phase = pod_state_phase_now(&state);
+	podd_alive = proc_alive(&state.podd);
+	is_its = manager_starts(ctl, path, &state);
+	/* One that is in order, or was started without the unit, is not for the manager. */
+	if (phase == POD_RUNNING && (podd_alive || !manager_runs(path, &state)))
+		is_its = false;
+	pod_state_done(&state);
+	if (!is_its)
+		return 0;
+	*ret_took_over = phase == POD_RUNNING;
+	r = tell_outcome(path, podfd, manager_start(path, err), err);
+	return r < 0 ? r : 1;
+}
+
 int lifecycle_start(const struct ctl *ctl, const char *path, bool *ret_took_over, struct err *err)
 {
 	autoheld pod = HELD_POD_NONE;
 	bool took_over = false;
 	int r;
 
+	r = start_by_manager(ctl, path, &took_over, err);
+	if (r != 0) {
+		if (r > 0 && ret_took_over)
+			*ret_took_over = took_over;
+		return r < 0 ? r : 0;
+	}
 	r = hold_pod(ctl, path, &pod, err);
 	if (r == 0)
 		r = ensure_podd(ctl, path, &pod, &took_over, err);
@@ -184,6 +238,10 @@ static int reach_podd(const struct ctl *ctl, const char *path, struct held_pod *
 {
 	int r;
 
+	/* Its unit is about to bring the next one. */
+	if (!proc_alive(&pod->state.podd) && manager_runs(path, &pod->state) &&
+		manager_starts(ctl, path, &pod->state) && manager_start(path, NULL) == 0)
+		load_state(pod, NULL);
 	if (proc_alive(&pod->state.podd)) {
 		r = connect_podd(pod, seconds, ret, err);
 		if (r != -ECONNREFUSED && r != -ENOENT)
@@ -244,6 +302,23 @@ static int stop_one(const struct ctl *ctl, const char *path, uint32_t seconds, s
 	return r < 0 ? err_wrap(err, r, "stopping pod %s", path) : 0;
 }
 
+/* podd is asked, for the time that the children get; then the manager, which is to know that it is
+ * over, and closes what would start the pod again. */
+static int stop_with_unit(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
+{
+	autoclose int podfd = -1;
+	struct pod_state state;
+	bool is_its = false;
+	int r;
+
+	if (ctl_open_pod(ctl, path, &podfd, NULL) == 0 && pod_state_load(podfd, &state, NULL) == 0) {
+		is_its = manager_starts(ctl, path, &state);
+		pod_state_done(&state);
+	}
+	r = stop_one(ctl, path, seconds, err);
+	return r == 0 && is_its ? manager_stop(path, err) : r;
+}
+
 int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
 {
 	autostrv nested = NULL;
@@ -251,10 +326,10 @@ int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, st
 
 	r = lifecycle_nested(ctl, path, &nested, err);
 	for (size_t i = 0; r == 0 && nested[i]; i++) {
-		r = stop_one(ctl, nested[i], seconds, err);
+		r = stop_with_unit(ctl, nested[i], seconds, err);
 		r = r == -ENOENT ? 0 : r;
 	}
-	return r < 0 ? r : stop_one(ctl, path, seconds, err);
+	return r < 0 ? r : stop_with_unit(ctl, path, seconds, err);
 }
 
 /* A directory that podctl create was killed over: nothing in it but empty directories. */
@@ -359,6 +434,11 @@ int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err)
 	if (r < 0)
 		return r;
 	end_uplink(&pod);
+	/* A unit without its pod would fail at each boot. */
+	if (manager_is_enabled(ctl, path))
+		r = manager_disable(ctl, path, err);
+	if (r < 0)
+		return r;
 	r = hierarchy_open_root(ctl->root, false, &rootfd, err);
 	return r < 0 ? r : hierarchy_remove_pod(rootfd, path, err);
 }
