@@ -32,6 +32,7 @@
 #define CONTROL_SOCKET "control.sock"
 /* What podd gets for ending the pod beyond the time that its children have. */
 #define STOP_GRACE_SECONDS 30
+#define STOP_TRIES 3
 #define EXIT_TIMEOUT_MS 5000
 #define ANSWER_TIMEOUT_MS 5000
 
@@ -114,6 +115,34 @@ static bool podd_answers(const struct held_pod *pod)
 		       0;
 }
 
+/* What podd has to say about its start is in the record, since its output is the journal's. */
+static int tell_outcome(const char *path, int podfd, int result, struct err *err)
+{
+	struct pod_state state;
+
+	if (pod_state_load(podfd, &state, NULL) < 0)
+		return result;
+	for (size_t i = 0; result == 0 && state.warnings && state.warnings[i]; i++)
+		ctl_warning("%s: %s", path, state.warnings[i]);
+	if (result < 0 && state.error)
+		err_set(err, result, "starting pod %s: %s", path, state.error);
+	else if (result < 0)
+		err_wrap(err, result, "starting pod %s", path);
+	pod_state_done(&state);
+	return result;
+}
+
+/* Starts a supervisor: the manager does, where the pod is its, and then what the unit runs may want
+ * start.lock. */
+static int launch(const struct ctl *ctl, const char *path, struct held_pod *pod, struct err *err)
+{
+	if (!manager_starts(ctl, path, &pod->state))
+		return launch_podd(ctl->root, path, pod->podfd, err);
+	cleanup_close(&pod->lock);
+	pod->lock = -1;
+	return tell_outcome(path, pod->podfd, manager_start(path, err), err);
+}
+
 /* Starts a supervisor unless there is one that works. */
 static int ensure_podd(const struct ctl *ctl, const char *path, struct held_pod *pod,
 	bool *ret_took_over, struct err *err)
@@ -134,57 +163,10 @@ static int ensure_podd(const struct ctl *ctl, const char *path, struct held_pod 
 	if (pod->phase == POD_STOPPING && podd_alive)
 		return err_set(err, -EBUSY, "pod %s is being stopped; start it when it has stopped",
 			path);
-	r = launch_podd(ctl->root, path, pod->podfd, err);
+	r = launch(ctl, path, pod, err);
 	if (r == 0)
 		*ret_took_over = pod->phase == POD_RUNNING;
 	return r;
-}
-
-/* What podd has to say about its start is in the record, since its output is the journal's. */
-static int tell_outcome(const char *path, int podfd, int result, struct err *err)
-{
-	struct pod_state state;
-
-	if (pod_state_load(podfd, &state, NULL) < 0)
-		return result;
-	for (size_t i = 0; result == 0 && state.warnings && state.warnings[i]; i++)
-		ctl_warning("%s: %s", path, state.warnings[i]);
-	if (result < 0 && state.error)
-		err_set(err, result, "starting pod %s: %s", path, state.error);
-	else if (result < 0)
-		err_wrap(err, result, "starting pod %s", path);
-	pod_state_done(&state);
-	return result;
-}
-
-/* Has the manager start the pod's unit, if it is its. Without start.lock: what the unit runs takes it.
- * Return: 1 when it did, 0, -errno. */
-static int start_by_manager(const struct ctl *ctl, const char *path, bool *ret_took_over,
-	struct err *err)
-{
-	autoclose int podfd = -1;
-	struct pod_state state;
-	enum pod_phase phase;
-	bool is_its, podd_alive;
-	int r;
-
-	r = ctl_open_pod(ctl, path, &podfd, err);
-	if (r == 0)
-		r = pod_state_load(podfd, &state, err);
-	if (r < 0)
-		return r;
-	phase = pod_state_phase_now(&state);
-	podd_alive = proc_alive(&state.podd);
-	is_its = manager_starts(ctl, path, &state);
-	/* One that is in order, or was started without the unit, is not for the manager. */
-	if (phase == POD_RUNNING && (podd_alive || !manager_runs(path, &state)))
-		is_its = false;
-	pod_state_done(&state);
-	if (!is_its)
-		return 0;
-	*ret_took_over = phase == POD_RUNNING;
-	r = tell_outcome(path, podfd, manager_start(path, err), err);
-	return r < 0 ? r : 1;
 }
 
 int lifecycle_start(const struct ctl *ctl, const char *path, bool *ret_took_over, struct err *err)
@@ -193,12 +175,6 @@ int lifecycle_start(const struct ctl *ctl, const char *path, bool *ret_took_over
 	bool took_over = false;
 	int r;
 
-	r = start_by_manager(ctl, path, &took_over, err);
-	if (r != 0) {
-		if (r > 0 && ret_took_over)
-			*ret_took_over = took_over;
-		return r < 0 ? r : 0;
-	}
 	r = hold_pod(ctl, path, &pod, err);
 	if (r == 0)
 		r = ensure_podd(ctl, path, &pod, &took_over, err);
@@ -238,10 +214,6 @@ static int reach_podd(const struct ctl *ctl, const char *path, struct held_pod *
 {
 	int r;
 
-	/* Its unit is about to bring the next one. */
-	if (!proc_alive(&pod->state.podd) && manager_runs(path, &pod->state) &&
-		manager_starts(ctl, path, &pod->state) && manager_start(path, NULL) == 0)
-		load_state(pod, NULL);
 	if (proc_alive(&pod->state.podd)) {
 		r = connect_podd(pod, seconds, ret, err);
 		if (r != -ECONNREFUSED && r != -ENOENT)
@@ -251,7 +223,7 @@ static int reach_podd(const struct ctl *ctl, const char *path, struct held_pod *
 			return err_set(err, r, "its supervisor (process %d) does not answer",
 				(int)pod->state.podd.pid);
 	}
-	r = launch_podd(ctl->root, path, pod->podfd, err);
+	r = launch(ctl, path, pod, err);
 	if (r == 0)
 		r = load_state(pod, err);
 	return r < 0 ? r : connect_podd(pod, seconds, ret, err);
@@ -275,7 +247,8 @@ static int stop_by_socket(const struct held_pod *pod, uint32_t seconds)
 	return r < 0 ? r : call_stop(client, seconds, NULL);
 }
 
-static int stop_one(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
+/* Return: 0; -EAGAIN when the supervisor died meanwhile and the pod goes on; -errno. */
+static int try_to_stop(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
 {
 	autoptr(varlink_client) client = NULL;
 	autoheld pod = HELD_POD_NONE;
@@ -293,13 +266,25 @@ static int stop_one(const struct ctl *ctl, const char *path, uint32_t seconds, s
 	if (r < 0)
 		return err_wrap(err, r, "stopping pod %s", path);
 	/* The lock is not kept while children take their time: "stop -t 0" must get through. */
-	close(take_fd(&pod.lock));
+	cleanup_close(&pod.lock);
+	pod.lock = -1;
 	r = call_stop(client, seconds, err);
 	if (r == 0 || r == -ECONNRESET)
 		await_podd(&pod);
 	if (r < 0 && load_state(&pod, NULL) == 0 && has_ended(&pod))
 		return 0;
+	if (r == -ECONNRESET)
+		return err_wrap(err, -EAGAIN, "stopping pod %s", path);
 	return r < 0 ? err_wrap(err, r, "stopping pod %s", path) : 0;
+}
+
+static int stop_one(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
+{
+	int r = -EAGAIN;
+
+	for (unsigned i = 0; r == -EAGAIN && i < STOP_TRIES; i++)
+		r = try_to_stop(ctl, path, seconds, err);
+	return r;
 }
 
 /* podd is asked, for the time that the children get; then the manager, which is to know that it is
