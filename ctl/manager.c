@@ -176,17 +176,18 @@ static int check_manager(struct err *err)
 	return 0;
 }
 
-/* The last line that systemctl said, or more of it when it is short. */
+/* What systemctl said, or how it ended. */
 static int explain(const char *verb, const char *unit, const struct spawn_result *result,
 	struct err *err)
 {
-	autofree char *text = strdup(result->errors ? result->errors : "");
+	size_t n = result->errors ? result->errors_length : 0;
 	char how[64];
 
-	for (char *end = text ? strchr(text, '\0') : NULL; end && end > text && end[-1] == '\n';)
-		*--end = '\0';
-	if (text && *text)
-		return err_set(err, -EREMOTEIO, "systemctl %s %s: %s", verb, unit, text);
+	while (n > 0 && result->errors[n - 1] == '\n')
+		n--;
+	if (n > 0)
+		return err_set(err, -EREMOTEIO, "systemctl %s %s: %.*s", verb, unit, (int)n,
+			result->errors);
 	spawn_describe(result->status, how, sizeof(how));
 	return err_set(err, -EREMOTEIO, "systemctl %s %s: it %s", verb, unit, how);
 }

@@ -25,6 +25,25 @@ static int start_now(const struct ctl *ctl, const struct target *target, struct 
 	return lifecycle_start(ctl, target->path, NULL, err);
 }
 
+/* Its unit would be left without it. */
+static int refuse_auto_remove(const struct target *target, struct err *err)
+{
+	struct pod_spec spec;
+	bool auto_remove;
+	int r;
+
+	r = pod_spec_load(target->podfd, &spec, err);
+	if (r < 0)
+		return r;
+	auto_remove = spec.auto_remove;
+	pod_spec_done(&spec);
+	return auto_remove ? err_set(err, -EINVAL,
+				     "pod %s was made for a container and is removed with it; make one by "
+				     "podctl create",
+				     target->path)
+			   : 0;
+}
+
 static int enable(const struct ctl *ctl, const char *name, bool now, struct err *err)
 {
 	cleanup(target_done) struct target target = {.podfd = -1, .childfd = -1};
@@ -34,6 +53,8 @@ static int enable(const struct ctl *ctl, const char *name, bool now, struct err 
 	if (r == 0 && !target.is_pod)
 		r = err_set(err, -EINVAL,
 			"%s is a container; enable its pod, whose containers are started with it", name);
+	if (r == 0)
+		r = refuse_auto_remove(&target, err);
 	if (r == 0)
 		r = manager_enable(ctl, target.path, err);
 	if (r == 0)

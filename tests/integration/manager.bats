@@ -107,6 +107,6 @@ manage() {
 			[ -x "$program" ]
 		done < <(sed -n 's/^Exec[A-Za-z]*=-\{0,1\}\([^ ]*\).*/\1/p' "$PODD_STAGE/lib/systemd/$unit"/podd*)
 	done
-	check 0 '^6$' grep -hc . <(grep -h '^Exec' "$PODD_STAGE"/lib/systemd/user/podd*.service)
+	check 0 '^5$' grep -hc . <(grep -h '^Exec' "$PODD_STAGE"/lib/systemd/user/podd*.service)
 	check 1 '' grep -r '@[a-z]*@' "$PODD_STAGE/lib/systemd"
 }

@@ -35,6 +35,9 @@ teardown() {
 	clean_pods
 	rm -rf "$UNITS"/podd@?*.d
 	manager reset-failed 2>/dev/null || true
+	if journal -o cat | grep -aE -A30 'ERROR: (Address|Leak)Sanitizer|runtime error:'; then
+		fail "a sanitizer has reported something"
+	fi
 	if [ -n "${BATS_TEST_COMPLETED:-}" ]; then
 		equal "$(find /sys/fs/cgroup -path '*/podd@*')" ""
 		equal "$(find "$UNITS" -name 'podd@?*.service' -o -name 'podd@?*.socket')" ""
@@ -391,6 +394,8 @@ boot() {
 	check 0 'linger' podctl enable --help
 	check 125 'is a container; enable its pod' podctl enable "$(box create a true)"
 	check 125 'no pod' podctl enable nonesuch
+	podctl create --name own --rootfs "$BATS_FILE_TMPDIR/rootfs" true
+	check 125 'removed with it' podctl enable own
 	podctl disable net0
 	# It need not be there to be disabled.
 	check 0 '^nonesuch$' podctl disable nonesuch
