@@ -288,18 +288,22 @@ static int stop_one(const struct ctl *ctl, const char *path, uint32_t seconds, s
 }
 
 /* podd is asked, for the time that the children get; then the manager, which is to know that it is
- * over, and closes what would start the pod again. */
+ * over, and closes what would start the pod again. One that is being started is the manager's to
+ * stop: nobody has start.lock meanwhile. */
 static int stop_with_unit(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
 {
 	autoclose int podfd = -1;
 	struct pod_state state;
-	bool is_its = false;
+	bool is_its = false, is_served = false;
 	int r;
 
 	if (ctl_open_pod(ctl, path, &podfd, NULL) == 0 && pod_state_load(podfd, &state, NULL) == 0) {
 		is_its = manager_starts(ctl, path, &state);
+		is_served = pod_state_phase_now(&state) == POD_RUNNING && proc_alive(&state.podd);
 		pod_state_done(&state);
 	}
+	if (is_its && !is_served)
+		manager_stop(path, NULL);
 	r = stop_one(ctl, path, seconds, err);
 	return r == 0 && is_its ? manager_stop(path, err) : r;
 }

@@ -128,6 +128,10 @@ rescue() {
 	done
 }
 
+# bats runs teardown() without errexit: only its last command decides. So what is found in between is
+# kept for the comparison, which is that.
+found_in_teardown=
+
 # Ends pods whatever state they are in, and finds what sanitizers reported.
 clean_pods() {
 	local log reports=0
@@ -135,9 +139,10 @@ clean_pods() {
 		[ -e "$log" ] || continue
 		if grep -aE -A30 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$log"; then
 			reports=1
+			found_in_teardown+=" sanitizers reported something;"
 		fi
 	done
-	podctl rm -f -a >/dev/null
+	podctl rm -f -a >/dev/null || found_in_teardown+=" podctl rm -f -a failed;"
 	return $reports
 }
 
@@ -181,7 +186,8 @@ compare() { # directory
 		timeout 3 pidwait -F "$1.pid" || true
 	done < <(comm -13 "$1/processes" "$after/processes")
 	snapshot "$after"
-	diff -r -U0 "$1" "$after" >&2 || fail "something was left behind"
+	diff -r -U0 "$1" "$after" >&2 || fail "something was left behind" || return
+	[ -z "$found_in_teardown" ] || fail "teardown:$found_in_teardown" || return
 	rm -rf "$after" "$1.pid"
 }
 
@@ -200,7 +206,7 @@ pod_snapshot() { # pod directory
 
 pod_compare() { # pod directory
 	pod_snapshot "$1" "$2.after"
-	diff -r -U0 "$2" "$2.after" >&2 || fail "something was left in pod $1"
+	diff -r -U0 "$2" "$2.after" >&2 || fail "something was left in pod $1" || return
 	rm -rf "$2.after"
 }
 

@@ -36,13 +36,16 @@ teardown() {
 	rm -rf "$UNITS"/podd@?*.d
 	manager reset-failed 2>/dev/null || true
 	if journal -o cat | grep -aE -A30 'ERROR: (Address|Leak)Sanitizer|runtime error:'; then
-		fail "a sanitizer has reported something"
+		found_in_teardown+=" sanitizers reported something;"
 	fi
-	if [ -n "${BATS_TEST_COMPLETED:-}" ]; then
-		equal "$(find /sys/fs/cgroup -path '*/podd@*')" ""
-		equal "$(find "$UNITS" -name 'podd@?*.service' -o -name 'podd@?*.socket')" ""
-	else
-		manager status --no-pager 'podd@*' || true
+	if [ -z "${BATS_TEST_COMPLETED:-}" ]; then
+		manager status --no-pager 'podd@*'
+		rm -rf "$UNITS"/*/podd@*
+		manager daemon-reload
+	elif [ -n "$(find /sys/fs/cgroup -path '*/podd@*')" ]; then
+		found_in_teardown+=" there is a unit's cgroup;"
+	elif [ -n "$(find "$UNITS" -name 'podd@?*.service' -o -name 'podd@?*.socket')" ]; then
+		found_in_teardown+=" a unit is still enabled;"
 	fi
 	compare "$BATS_TEST_TMPDIR/before"
 }
@@ -76,6 +79,7 @@ await_other() { # pod part pid
 # An echo service in the container, and one connection to it that stays open as fd 5.
 start_echo() {
 	box run echo -d nc -ll -p 7 -e cat
+	inside net0 sh -c 'until [ -n "$(ss -Hltn "sport = :7")" ]; do :; done'
 }
 connect() { exec 5<>"/dev/tcp/$HOST4/${1:-8080}"; }
 say() { # word: there and back
@@ -231,6 +235,22 @@ listeners() { ss -Hltne "sport = :$1" | grep -o 'ino:[0-9]*' | sort; } # port
 	done
 }
 
+@test "an enabled pod can be stopped while it is being started" {
+	local n
+	podctl enable net0
+	for n in 1 2 3 4 5; do
+		manager start --no-block podd@net0.service
+		podctl stop net0
+		equal "$(active net0)" inactive
+	done
+	for n in 1 2 3; do
+		manager start --no-block podd@net0.service
+		podctl start net0
+		equal "$(active net0)" active
+		podctl stop net0
+	done
+}
+
 @test "a pod whose outer container was killed is started again, with its containers" {
 	local outer
 	box create a sh -c "$SLEEPER"
@@ -284,10 +304,16 @@ listeners() { ss -Hltne "sport = :$1" | grep -o 'ino:[0-9]*' | sort; } # port
 
 # ---- enable, disable, and podctl's other verbs ----
 
-# As after a reboot: a user's manager is a new one, with all that it starts.
+# As after a reboot: a user's manager is a new one, with all that it starts. What it consists of is not
+# left behind.
 boot() {
+	local now before=$BATS_TEST_TMPDIR/before/processes of_manager='systemd --user|\(sd-pam\)|dbus.* --session'
 	if rootless; then
 		admin systemctl restart "user@$(id -u).service"
+		manager start dbus.service
+		now=$(processes)
+		{ grep -vE "$of_manager" "$before" && grep -E "$of_manager" <<<"$now"; } | sort >"$before.new"
+		mv "$before.new" "$before"
 	else
 		manager stop 'podd@*.service'
 		manager start default.target
