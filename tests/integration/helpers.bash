@@ -169,7 +169,7 @@ snapshot() { # directory
 	lsns -n -t user -o NS | sort >"$1/userns"
 	ip -o link | cut -d: -f2 | sort >"$1/links"
 	find "$PODD_ROOT" "$XDG_RUNTIME_DIR" /run/user /run/netns /tmp -xdev ! -path '/tmp/bats*' \
-		! -path '*/libpod*' 2>/dev/null | sort -u >"$1/files"
+		! -path '*/libpod*' ! -path '/run/user/*/crun' 2>/dev/null | sort -u >"$1/files"
 	# Where tests/isolate could make no cgroup, others' come and go.
 	[ ! -d /sys/fs/cgroup/tests ] || find /sys/fs/cgroup -mindepth 1 -type d | sort >"$1/cgroups"
 	if [ "$(id -u)" = 0 ]; then
@@ -199,7 +199,8 @@ pod_snapshot() { # pod directory
 		jq -r '.[] | select(.linkinfo.info_kind != "bridge") | .ifname' | sort >"$2/links"
 	inside "$1" sh -c 'ls /run/netns' >"$2/netns"
 	inside "$1" sh -c 'cut -d" " -f5 /proc/self/mountinfo | grep /run/netns/; true' >"$2/mounts"
-	inside "$1" nft list ruleset >"$2/rules"
+	# Without what they count.
+	inside "$1" nft -s list ruleset >"$2/rules"
 	find "$(pod_dir "$1")/cni" -type f ! -name 'last_reserved_ip*' ! -name lock | sort >"$2/leases"
 	find "$(pod_dir "$1")/children" -mindepth 1 | sort >"$2/children"
 }
