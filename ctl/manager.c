@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Units of pods, see manager.h. The questions that podctl asks all the time are answered by files: the
- * links that "enable" makes, and /proc/PID/cgroup. systemctl is run only where a unit is to be
+ * Units of pods, see manager.h. The questions that podctl asks all the time are answered by files:
+ * the links that "enable" makes, and /proc/PID/cgroup. systemctl is run only where a unit is to be
  * changed.
  *
- * A unit finds its pod in the manager's default directory; for one in another directory a drop-in of
- * the unit sets PODD_ROOT.
+ * A unit finds its pod in the manager's default directory; for one in another directory a drop-in
+ * of the unit sets PODD_ROOT.
  */
 
 #include "manager.h"
@@ -117,11 +117,12 @@ static char *drop_in_root(const char *pod)
 		return NULL;
 	root = strstr(text, ROOT_LINE);
 	end = root ? strstr(root, "\"\n") : NULL;
-	return end ? strndup(root + strlen(ROOT_LINE), (size_t)(end - root) - strlen(ROOT_LINE)) : NULL;
+	return end ? strndup(root + strlen(ROOT_LINE), (size_t)(end - root) - strlen(ROOT_LINE))
+		   : NULL;
 }
 
-/* As a unit's file wants it: '%' is doubled (systemd.unit(5), "Specifiers"), and there is no slash at
- * the end. Return: allocated, or NULL. */
+/* As a unit's file wants it: '%' is doubled (systemd.unit(5), "Specifiers"), and there is no slash
+ * at the end. Return: allocated, or NULL. */
 static char *root_text(const char *root)
 {
 	size_t length = strlen(root), n = 0;
@@ -167,18 +168,19 @@ static int check_manager(struct err *err)
 
 	if (access("/run/systemd/system", F_OK) < 0)
 		return err_set(err, -EOPNOTSUPP,
-			"there is no systemd here that could do this; podctl start runs pods without it");
+			"there is no systemd here that could do this; podctl start runs pods "
+			"without it");
 	if (is_user() && (!path || access(path, F_OK) < 0))
 		return err_set(err, -EOPNOTSUPP,
-			"there is no user manager of yours (no %s): log in, or have it run all the time: "
-			"loginctl enable-linger",
+			"there is no user manager of yours (no %s): log in, or have it run all the "
+			"time: loginctl enable-linger",
 			path ? path : "socket");
 	return 0;
 }
 
 /* What systemctl said, or how it ended. */
-static int explain(const char *verb, const char *unit, const struct spawn_result *result,
-	struct err *err)
+static int explain(
+	const char *verb, const char *unit, const struct spawn_result *result, struct err *err)
 {
 	size_t n = result->errors ? result->errors_length : 0;
 	char how[64];
@@ -317,8 +319,8 @@ static int write_drop_in(const struct ctl *ctl, const char *pod, struct err *err
 	for (const char *c = root; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == '"' || *c == '\\')
 			return err_set(err, -EINVAL,
-				"the pods' directory has a character in its name that a unit's file "
-				"cannot have");
+				"the pods' directory has a character in its name that a unit's "
+				"file cannot have");
 	r = make_dirs(dir);
 	if (r == 0)
 		dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -350,8 +352,9 @@ int manager_enable(const struct ctl *ctl, const char *pod, struct err *err)
 	if (r < 0)
 		return r;
 	if (has_link(pod, "default.target.wants", UNIT_SERVICE) && !is_for_root(ctl, pod))
-		return err_set(err, -EEXIST, "%s is enabled for a pod of that name in another directory%s%s",
-			name, other ? ": " : "", other ? other : "");
+		return err_set(err, -EEXIST,
+			"%s is enabled for a pod of that name in another directory%s%s", name,
+			other ? ": " : "", other ? other : "");
 	if (is_default_root(ctl))
 		remove_drop_in(pod);
 	else if (!text_equal(ours, other))
@@ -390,11 +393,13 @@ void manager_warn(const struct ctl *ctl, const char *pod)
 	struct statfs fs;
 
 	if (statfs(ctl->root, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
-		ctl_warning("%s: the pods' directory %s is empty after a reboot; create pods that are to be "
-			    "there then in another one (--root, $PODD_ROOT)",
+		ctl_warning(
+			"%s: the pods' directory %s is empty after a reboot; create pods that are "
+			"to be there then in another one (--root, $PODD_ROOT)",
 			pod, ctl->root);
 	if (is_user() && !lingers())
-		ctl_warning("%s: your units run only while you are logged in; to have them started with "
-			    "the machine: loginctl enable-linger",
+		ctl_warning(
+			"%s: your units run only while you are logged in; to have them started "
+			"with the machine: loginctl enable-linger",
 			pod);
 }

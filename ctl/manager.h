@@ -3,9 +3,9 @@
 
 /*
  * The caller's service manager, by systemctl(1): root's is the system's, anybody else's the user's
- * own. A pod is its when the pod's processes are in the pod's unit podd@POD.service, or when that unit
- * is enabled for the directory of this pod; such a pod is started and stopped by the manager. What
- * runs in the unit itself (its ExecStop=) acts on its own.
+ * own. A pod is its when the pod's processes are in the pod's unit podd@POD.service, or when that
+ * unit is enabled for the directory of this pod; such a pod is started and stopped by the manager.
+ * What runs in the unit itself (its ExecStop=) acts on its own.
  */
 
 #include <stdbool.h>

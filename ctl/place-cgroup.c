@@ -24,8 +24,8 @@ static int find_unit(const char *pod, const struct pod_state *state, char **ret)
 	return proc_alive(&state->podd) ? unit_cgroup_of(state->podd.pid, pod, ret) : -ENOENT;
 }
 
-int place_find(const char *pod, const struct pod_state *state, char **ret, unsigned *ret_controllers,
-	struct err *err)
+int place_find(const char *pod, const struct pod_state *state, char **ret,
+	unsigned *ret_controllers, struct err *err)
 {
 	autofree char *child = NULL;
 
@@ -109,8 +109,8 @@ static int move(int childfd, struct container_spec *spec, char *cgroup, struct e
 	return r < 0 ? r : container_spec_save(childfd, spec, err);
 }
 
-int place_container(const struct pod_running *pod, int childfd, struct container_spec *spec,
-	struct err *err)
+int place_container(
+	const struct pod_running *pod, int childfd, struct container_spec *spec, struct err *err)
 {
 	autofree char *parent = NULL;
 	unsigned controllers = 0;

@@ -149,7 +149,8 @@ static int publish(const struct start *start, struct err *err)
 	return supervisor_call(&supervisor, "Publish", parameters, NULL, err);
 }
 
-/* Its cgroup has its place, the rules that the container was made with hold before its program runs, and its ports are taken.
+/* Its cgroup has its place, the rules that the container was made with hold before its program runs,
+ * and its ports are taken.
  * From then on the rules are in podd's record, where they may be changed. */
 static int prepare(const struct start *start, struct err *err)
 {

@@ -32,8 +32,8 @@ void unit_name(const char *pod, const char *suffix, char ret[UNIT_NAME_SIZE])
 		else if (*pod == '/')
 			ret[n++] = '-';
 		else
-			n += (size_t)snprintf(ret + n, UNIT_NAME_SIZE - n, "\\x%02x",
-				(unsigned char)*pod);
+			n += (size_t)snprintf(
+				ret + n, UNIT_NAME_SIZE - n, "\\x%02x", (unsigned char)*pod);
 	}
 	text_copy(ret + n, UNIT_NAME_SIZE - n, suffix);
 }

@@ -26,8 +26,8 @@
 /* The unit of a pod: its path escaped as systemd.unit(5) says it, so that %I is the path. */
 void unit_name(const char *pod, const char *suffix, char ret[UNIT_NAME_SIZE]);
 
-/* The cgroup of the pod's unit that a process is in, in it or below it: allocated. Return: 0, -ENOENT
- * when it is in none of that pod, -errno. */
+/* The cgroup of the pod's unit that a process is in, in it or below it: allocated. Return: 0,
+ * -ENOENT when it is in none of that pod, -errno. */
 int unit_cgroup_of(pid_t pid, const char *pod, char **ret);
 
 /* Is the caller in that cgroup or below it? */

@@ -30,6 +30,8 @@
 
 #define STOP_TIMEOUT_S 10
 #define EXIT_FAILED 125
+/* The pod runs, but could not be taken over: worth another try (sysexits.h has it as EX_TEMPFAIL). */
+#define EXIT_NOT_ADOPTED 75
 #define EXIT_USAGE 2
 
 static const char help[] =
@@ -164,7 +166,7 @@ static int run(const char *root, const char *path, int ready_fd)
 	if (r < 0) {
 		fprintf(stderr, "podd: %s\n", err.msg);
 		tell(ready_fd, "E", err.msg);
-		return EXIT_FAILED;
+		return pod.adopted ? EXIT_NOT_ADOPTED : EXIT_FAILED;
 	}
 	tell_ready(&pod, ready_fd);
 	if (ready_fd >= 0)

@@ -35,10 +35,10 @@
 struct manager {
 	const struct pod *pod;
 	char *cgroup;
-	char **names;           /* of the fds from SD_LISTEN_FDS_START on */
+	char **names; /* of the fds from SD_LISTEN_FDS_START on */
 	unsigned n;
-	int control;            /* number of the pod's control.sock in them; -1: none */
-	bool has_journal;       /* stderr goes there */
+	int control;	  /* number of the pod's control.sock in them; -1: none */
+	bool has_journal; /* stderr goes there */
 };
 
 /* ---- its cgroup ---- */
@@ -136,8 +136,8 @@ static void close_kept(int fd)
 		(void)dup3(null, fd, O_CLOEXEC);
 }
 
-void manager_settle(struct manager *manager, bool (*is_wanted)(const char *name, const void *opaque),
-	const void *opaque)
+void manager_settle(struct manager *manager,
+	bool (*is_wanted)(const char *name, const void *opaque), const void *opaque)
 {
 	for (unsigned i = 0; i < manager->n; i++) {
 		if (!is_kept(manager, i))
@@ -231,8 +231,8 @@ static void add_attribute(struct message *message, const struct json *attributes
 	}
 }
 
-void manager_tell(const struct pod *pod, const char *event, const char *child,
-	const struct json *attributes)
+void manager_tell(
+	const struct pod *pod, const char *event, const char *child, const struct json *attributes)
 {
 	cleanup(message_done) struct message message = {};
 	struct iovec iov[FIELDS_MAX];

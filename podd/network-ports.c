@@ -72,6 +72,15 @@ static void tell_removal(struct network *network, const struct network_port *por
 		fprintf(stderr, "podd: pod %s: %s\n", network->pod->path, err.msg);
 }
 
+static unsigned count_ports(const struct network *network)
+{
+	unsigned n = 0;
+
+	for (const struct network_port *port = network->ports; port; port = port->next)
+		n++;
+	return n;
+}
+
 /* ---- in the manager's hands, for a podd that comes when the uplink is dead as well ---- */
 
 #define KEPT_PREFIX MANAGER_KEPT "port~"
@@ -123,22 +132,38 @@ static bool take_kept(struct network *network, struct network_port *port)
 	return port->n_fds > 0;
 }
 
+/* Names that are in use, sorted: there may be thousands. */
+struct kept_names {
+	char (*names)[KEPT_NAME_SIZE];
+	size_t n;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
 static bool is_in_use(const char *name, const void *opaque)
 {
-	const struct network *network = opaque;
-	char kept[KEPT_NAME_SIZE];
+	const struct kept_names *kept = opaque;
 
-	for (const struct network_port *port = network->ports; port; port = port->next) {
-		format_kept(port, kept);
-		if (port->n_fds > 0 && text_equal(kept, name))
-			return true;
-	}
-	return false;
+	return bsearch(name, kept->names, kept->n, KEPT_NAME_SIZE, compare_names);
 }
 
 void network_settle(struct network *network)
 {
-	manager_settle(network->pod->manager, is_in_use, network);
+	struct kept_names kept = {};
+
+	kept.names = calloc(count_ports(network) + 1, KEPT_NAME_SIZE);
+	/* Without memory everything stays with the manager: the next podd looks at it again. */
+	if (!kept.names)
+		return;
+	for (const struct network_port *port = network->ports; port; port = port->next)
+		if (port->n_fds > 0)
+			format_kept(port, kept.names[kept.n++]);
+	qsort(kept.names, kept.n, KEPT_NAME_SIZE, compare_names);
+	manager_settle(network->pod->manager, is_in_use, &kept);
+	free(kept.names);
 }
 
 /* ---- the ports ---- */
@@ -246,15 +271,6 @@ static bool is_new(const struct network_port *port, const void *opaque)
 	const struct new_ports *new = opaque;
 
 	return port->id >= new->first_id && text_equal(port->spec, new->spec);
-}
-
-static unsigned count_ports(const struct network *network)
-{
-	unsigned n = 0;
-
-	for (const struct network_port *port = network->ports; port; port = port->next)
-		n++;
-	return n;
 }
 
 int network_take_ports(struct network *network, const char *child, const char *spec,

@@ -125,8 +125,8 @@ listeners() { ss -Hltne "sport = :$1" | grep -o 'ino:[0-9]*' | sort; } # port
 	box create early sh -c "$SLEEPER"
 	manager start podd@net0.service
 	group=$(property net0 ControlGroup)
-	# The unit starts the pod's containers.
-	await_state net0/early phase running
+	# The unit has started the pod's containers before it is active.
+	equal "$(ctr_state net0/early .phase)" running
 	check 0 '^got it$' box run foreground -i sh -c 'read x; echo got $x' <<<it
 	box run late -d sh -c "$SLEEPER"
 	for pid in podd outer uplink; do
@@ -377,6 +377,9 @@ boot() {
 	start_web "$HOST4" 8080
 	podctl enable net0 2>/dev/null
 	check 125 'port 8080/tcp.*in use' podctl start net0
+	# It is not tried behind the caller's back.
+	equal "$(active net0)" failed
+	equal "$(property net0 NRestarts)" 0
 	stop_listener 8080
 	check 0 '^net0$' podctl start net0
 	equal "$(active net0)" active

@@ -233,10 +233,10 @@ static void test_messages(void **state)
 	}
 }
 
-#define IN_CHILD(name)                                                                             \
-	static void test_##name(void **state)                                                      \
-	{                                                                                          \
-		run_child(in_##name, NULL);                                                        \
+#define IN_CHILD(name)                        \
+	static void test_##name(void **state) \
+	{                                     \
+		run_child(in_##name, NULL);   \
 	}
 IN_CHILD(state)
 IN_CHILD(kept)
