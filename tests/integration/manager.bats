@@ -81,6 +81,28 @@ manage() {
 	check 0 '"product"' "$TOOL" call "$socket" org.varlink.service.GetInfo
 }
 
+@test "a container whose cgroup has no place any more gets another one" {
+	local dir
+	podctl start net0
+	box create a sh -c 'trap exit TERM; sleep 1000 & wait'
+	dir=$(child_dir net0/a)
+	jq '.cgroup = "/nowhere/at-all/podd-a"' "$dir/container.json" >"$dir/.new"
+	mv "$dir/.new" "$dir/container.json"
+	chmod 0600 "$dir/container.json"
+	podctl start net0/a
+	check 0 '^no$' jq -r 'if (.cgroup // "") | startswith("/nowhere") then "yes" else "no" end' \
+		"$dir/container.json"
+	valid container "$dir/container.json"
+	equal "$(jq -r '.linux.cgroupsPath // "none"' "$dir/bundle/config.json")" \
+		"$(jq -r '.cgroup // "none"' "$dir/container.json")"
+	podctl stop net0/a
+	# While it has one it keeps it.
+	before=$(<"$dir/container.json")
+	podctl start net0/a
+	equal "$(<"$dir/container.json")" "$before"
+	podctl stop net0/a
+}
+
 @test "without systemd the verbs that need it say so, and all others work" {
 	check 125 'no systemd here' podctl enable net0
 	check 125 'no systemd here' podctl enable --now net0
