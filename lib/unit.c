@@ -5,9 +5,9 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cgroup.h"
 #include "cleanup.h"
@@ -64,15 +64,6 @@ int unit_cgroup_of(pid_t pid, const char *pod, char **ret)
 		return -ENOENT;
 	*ret = strndup(cgroup, (size_t)(end - cgroup));
 	return *ret ? 0 : -ENOMEM;
-}
-
-bool unit_has_caller(const char *cgroup)
-{
-	autofree char *own = NULL;
-	size_t length = strlen(cgroup);
-
-	return cgroup_of(getpid(), &own) == 0 && strncmp(own, cgroup, length) == 0 &&
-	       (own[length] == '/' || own[length] == '\0');
 }
 
 int unit_move_process(const char *cgroup, pid_t pid, struct err *err)

@@ -11,7 +11,6 @@
  * Who is in which unit is read from /proc/PID/cgroup; nothing here asks the manager.
  */
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 #include "err.h"
@@ -29,9 +28,6 @@ void unit_name(const char *pod, const char *suffix, char ret[UNIT_NAME_SIZE]);
 /* The cgroup of the pod's unit that a process is in, in it or below it: allocated. Return: 0,
  * -ENOENT when it is in none of that pod, -errno. */
 int unit_cgroup_of(pid_t pid, const char *pod, char **ret);
-
-/* Is the caller in that cgroup or below it? */
-bool unit_has_caller(const char *cgroup);
 
 /* Moves a process to the unit's subgroup for podd and its helpers, and makes that. Return: 0,
  * -errno. */
