@@ -34,7 +34,9 @@
 struct journal {
 	char *match;   /* CONTAINER_ID=... */
 	char **users;  /* _UID=..., which journald has from the kernel; one of them */
-	char *since;   /* not what an earlier container of that id has written */
+	char *since;   /* not what an earlier container of that id has written; NULL with lines, which
+			* journalctl would count from there */
+	time_t created; /* the same, for what comes nevertheless */
 	char *lines;   /* or NULL */
 	char *cursor;  /* of the last entry that was read, or NULL */
 	bool follow;
@@ -125,6 +127,8 @@ static int put_entry(struct journal *journal, const struct json *document, struc
 	entry.is_stderr = text_to_uint32(priority, 0, 7, &level) == 0 && level <= PRIORITY_ERROR;
 	entry.is_partial = json_get(document, "CONTAINER_PARTIAL_MESSAGE") != NULL;
 	read_time(document, &entry.time);
+	if (entry.time.tv_sec < journal->created)
+		return 0;
 	return log_sink_put(sink, &entry);
 }
 
@@ -183,7 +187,8 @@ static int start_journalctl(struct journal *journal, struct err *err)
 
 	if (journal->cursor && !(cursor = text_format("--after-cursor=%s", journal->cursor)))
 		return err_oom(err);
-	argv[n++] = cursor ? cursor : journal->since;
+	if (cursor || journal->since)
+		argv[n++] = cursor ? cursor : journal->since;
 	if (!cursor && journal->lines)
 		argv[n++] = journal->lines;
 	if (journal->follow)
@@ -254,13 +259,15 @@ int journal_new(int podfd, const struct container_spec *spec, uint64_t lines, bo
 	journal->follow = follow;
 	quantity_parse_time(spec->created, &never, &created);
 	journal->match = text_format("CONTAINER_ID=%s", spec->id);
-	journal->since = text_format("--since=@%lld", (long long)created.tv_sec);
+	journal->created = created.tv_sec;
+	if (lines == UINT64_MAX)
+		journal->since = text_format("--since=@%lld", (long long)created.tv_sec);
 	/* To follow means the last ten lines only, unless it is said otherwise. */
 	if (lines != UINT64_MAX)
 		journal->lines = text_format("--lines=%" PRIu64, lines);
 	else if (follow)
 		journal->lines = strdup("--lines=all");
-	if (!journal->match || !journal->since)
+	if (!journal->match || (lines == UINT64_MAX && !journal->since))
 		return err_oom(err);
 	r = find_users(journal, podfd, err);
 	if (r == 0)

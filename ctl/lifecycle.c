@@ -21,6 +21,7 @@
 #include "entry.h"
 #include "launch.h"
 #include "lifecycle.h"
+#include "manager.h"
 
 #define LOCK_NAME "start.lock"
 #define LOCK_TIMEOUT_MS LAUNCH_TIMEOUT_MS
@@ -31,6 +32,7 @@
 #define CONTROL_SOCKET "control.sock"
 /* What podd gets for ending the pod beyond the time that its children have. */
 #define STOP_GRACE_SECONDS 30
+#define STOP_TRIES 3
 #define EXIT_TIMEOUT_MS 5000
 #define ANSWER_TIMEOUT_MS 5000
 
@@ -113,6 +115,34 @@ static bool podd_answers(const struct held_pod *pod)
 		       0;
 }
 
+/* What podd has to say about its start is in the record, since its output is the journal's. */
+static int tell_outcome(const char *path, int podfd, int result, struct err *err)
+{
+	struct pod_state state;
+
+	if (pod_state_load(podfd, &state, NULL) < 0)
+		return result;
+	for (size_t i = 0; result == 0 && state.warnings && state.warnings[i]; i++)
+		ctl_warning("%s: %s", path, state.warnings[i]);
+	if (result < 0 && state.error)
+		err_set(err, result, "starting pod %s: %s", path, state.error);
+	else if (result < 0)
+		err_wrap(err, result, "starting pod %s", path);
+	pod_state_done(&state);
+	return result;
+}
+
+/* Starts a supervisor: the manager does, where the pod is its, and then what the unit runs may want
+ * start.lock. */
+static int launch(const struct ctl *ctl, const char *path, struct held_pod *pod, struct err *err)
+{
+	if (!manager_starts(ctl, path, &pod->state))
+		return launch_podd(ctl->root, path, pod->podfd, err);
+	cleanup_close(&pod->lock);
+	pod->lock = -1;
+	return tell_outcome(path, pod->podfd, manager_start(path, err), err);
+}
+
 /* Starts a supervisor unless there is one that works. */
 static int ensure_podd(const struct ctl *ctl, const char *path, struct held_pod *pod,
 	bool *ret_took_over, struct err *err)
@@ -133,7 +163,7 @@ static int ensure_podd(const struct ctl *ctl, const char *path, struct held_pod 
 	if (pod->phase == POD_STOPPING && podd_alive)
 		return err_set(err, -EBUSY, "pod %s is being stopped; start it when it has stopped",
 			path);
-	r = launch_podd(ctl->root, path, pod->podfd, err);
+	r = launch(ctl, path, pod, err);
 	if (r == 0)
 		*ret_took_over = pod->phase == POD_RUNNING;
 	return r;
@@ -207,7 +237,7 @@ static int reach_podd(const struct ctl *ctl, const char *path, struct held_pod *
 			return err_set(err, r, "its supervisor (process %d) does not answer",
 				(int)pod->state.podd.pid);
 	}
-	r = launch_podd(ctl->root, path, pod->podfd, err);
+	r = launch(ctl, path, pod, err);
 	if (r == 0)
 		r = load_state(pod, err);
 	return r < 0 ? r : connect_podd(pod, seconds, ret, err);
@@ -231,7 +261,8 @@ static int stop_by_socket(const struct held_pod *pod, uint32_t seconds)
 	return r < 0 ? r : call_stop(client, seconds, NULL);
 }
 
-static int stop_one(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
+/* Return: 0; -EAGAIN when the supervisor died meanwhile and the pod goes on; -errno. */
+static int try_to_stop(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
 {
 	autoptr(varlink_client) client = NULL;
 	autoheld pod = HELD_POD_NONE;
@@ -249,13 +280,46 @@ static int stop_one(const struct ctl *ctl, const char *path, uint32_t seconds, s
 	if (r < 0)
 		return err_wrap(err, r, "stopping pod %s", path);
 	/* The lock is not kept while children take their time: "stop -t 0" must get through. */
-	close(take_fd(&pod.lock));
+	cleanup_close(&pod.lock);
+	pod.lock = -1;
 	r = call_stop(client, seconds, err);
 	if (r == 0 || r == -ECONNRESET)
 		await_podd(&pod);
 	if (r < 0 && load_state(&pod, NULL) == 0 && has_ended(&pod))
 		return 0;
+	if (r == -ECONNRESET)
+		return err_wrap(err, -EAGAIN, "stopping pod %s", path);
 	return r < 0 ? err_wrap(err, r, "stopping pod %s", path) : 0;
+}
+
+static int stop_one(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
+{
+	int r = -EAGAIN;
+
+	for (unsigned i = 0; r == -EAGAIN && i < STOP_TRIES; i++)
+		r = try_to_stop(ctl, path, seconds, err);
+	return r;
+}
+
+/* podd is asked, for the time that the children get; then the manager, which is to know that it is
+ * over, and closes what would start the pod again. One that is being started is the manager's to
+ * stop: nobody has start.lock meanwhile. */
+static int stop_with_unit(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
+{
+	autoclose int podfd = -1;
+	struct pod_state state;
+	bool is_its = false, is_served = false;
+	int r;
+
+	if (ctl_open_pod(ctl, path, &podfd, NULL) == 0 && pod_state_load(podfd, &state, NULL) == 0) {
+		is_its = manager_starts(ctl, path, &state);
+		is_served = pod_state_phase_now(&state) == POD_RUNNING && proc_alive(&state.podd);
+		pod_state_done(&state);
+	}
+	if (is_its && !is_served)
+		manager_stop(path, NULL);
+	r = stop_one(ctl, path, seconds, err);
+	return r == 0 && is_its ? manager_stop(path, err) : r;
 }
 
 int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
@@ -265,10 +329,10 @@ int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, st
 
 	r = lifecycle_nested(ctl, path, &nested, err);
 	for (size_t i = 0; r == 0 && nested[i]; i++) {
-		r = stop_one(ctl, nested[i], seconds, err);
+		r = stop_with_unit(ctl, nested[i], seconds, err);
 		r = r == -ENOENT ? 0 : r;
 	}
-	return r < 0 ? r : stop_one(ctl, path, seconds, err);
+	return r < 0 ? r : stop_with_unit(ctl, path, seconds, err);
 }
 
 /* A directory that podctl create was killed over: nothing in it but empty directories. */
@@ -373,6 +437,11 @@ int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err)
 	if (r < 0)
 		return r;
 	end_uplink(&pod);
+	/* A unit without its pod would fail at each boot. */
+	if (manager_is_enabled(ctl, path))
+		r = manager_disable(ctl, path, err);
+	if (r < 0)
+		return r;
 	r = hierarchy_open_root(ctl->root, false, &rootfd, err);
 	return r < 0 ? r : hierarchy_remove_pod(rootfd, path, err);
 }

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,9 +14,7 @@
 
 #include "limit.h"
 #include "make-internal.h"
-
-/* So much of the id is in the name of its cgroup: a directory name has 255 bytes. */
-#define CGROUP_ID_MAX 200
+#include "place-cgroup.h"
 
 /* ---- programs ---- */
 
@@ -146,17 +143,6 @@ static void drop_without(struct container_limits *limits, unsigned controllers, 
 		limits->pids = 0;
 }
 
-/* A name that no other container has, of another hierarchy either. */
-static char *choose_cgroup(const char *parent, const char *id)
-{
-	uint32_t unique = 0;
-
-	if (getrandom(&unique, sizeof(unique), 0) != sizeof(unique))
-		return NULL;
-	return text_format("%s/" CGROUP_PREFIX "%.*s-%08x", strcmp(parent, "/") == 0 ? "" : parent,
-		CGROUP_ID_MAX, id, unique);
-}
-
 int make_read_limits(struct making *making)
 {
 	const struct limit_request request = {.memory = making->options->memory,
@@ -170,7 +156,7 @@ int make_read_limits(struct making *making)
 	int found, r;
 
 	making->cgroup2 = cgroup_is_unified();
-	found = cgroup_find_delegated(&parent, &controllers, &why);
+	found = place_find(spec->pod, &making->state, &parent, &controllers, &why);
 	r = limit_read(&request, parent, &spec->limits, making->err);
 	if (r < 0)
 		return r;
@@ -179,6 +165,6 @@ int make_read_limits(struct making *making)
 		return 0;
 	}
 	drop_without(&spec->limits, controllers, NULL);
-	spec->cgroup = choose_cgroup(parent, spec->id);
+	spec->cgroup = place_choose(parent, spec->id);
 	return spec->cgroup ? 0 : err_oom(making->err);
 }

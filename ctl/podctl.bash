@@ -160,6 +160,7 @@ _podctl_operand()
 	start:* | restart:* | rm:* | inspect:* | wait:* | logs:1 | update:1 | rename:1)
 		_podctl_fill -W "$(_podctl_paths -a)" -- "$current"
 		;;
+	enable:* | disable:*) _podctl_fill -W "$(_podctl_paths -a --filter kind=pod)" -- "$current" ;;
 	stop:* | kill:* | pause:* | unpause:* | stats:* | exec:1 | attach:1 | top:1)
 		_podctl_fill -W "$(_podctl_paths)" -- "$current"
 		;;

@@ -17,6 +17,8 @@
 #include "shim.h"
 #include "text.h"
 
+#include "manager.h"
+#include "place-cgroup.h"
 #include "start.h"
 #include "supervisor.h"
 
@@ -31,6 +33,27 @@ uint64_t start_order(void)
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* In the pod's unit podd is the one to start it: the caller cannot put a process into another unit's
+ * cgroup. Return: 1 when podd did, 0 when it is not for podd, -errno. */
+static int launch_by_podd(const struct start *start, int client, struct err *err)
+{
+	cleanup(supervisor_done) struct supervisor supervisor = SUPERVISOR_NONE;
+	struct json *parameters;
+	int r;
+
+	if (!manager_runs(start->pod_path, &start->pod->state))
+		return 0;
+	r = supervisor_connect(start->pod_path, start->pod->podfd, &supervisor, err);
+	if (r < 0)
+		return r;
+	parameters = json_new_object();
+	json_set_string(parameters, "child", start->name);
+	json_set_int(parameters, "order", (int64_t)start->order);
+	varlink_client_pass_fd(supervisor.client, client);
+	r = supervisor_call(&supervisor, "Launch", parameters, NULL, err);
+	return r < 0 ? r : 1;
 }
 
 static int launch(const struct start *start, int client, bool reap, pid_t *ret_pid, struct err *err)
@@ -51,9 +74,10 @@ static int launch(const struct start *start, int client, bool reap, pid_t *ret_p
 
 /* What the shim shall find on its socket when it comes up, and the shim. */
 static int launch_with_client(const struct start *start, struct session *session, int *ret_socket,
-	pid_t *ret_pid, struct err *err)
+	struct err *err)
 {
 	int sockets[2];
+	pid_t pid;
 	int r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
@@ -65,10 +89,12 @@ static int launch_with_client(const struct start *start, struct session *session
 		return err_set(err, r, "preparing the shim's socket: %s", strerror(-r));
 	r = session_prepare(session, own, err);
 	if (r == 0)
-		r = launch(start, client, false, ret_pid, err);
+		r = launch_by_podd(start, client, err);
 	if (r == 0)
+		r = launch(start, client, false, &pid, err);
+	if (r >= 0)
 		*ret_socket = take_fd(&own);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 int start_reap(const struct ctl *ctl, const struct pod_running *pod, const char *pod_path,
@@ -123,9 +149,10 @@ static int publish(const struct start *start, struct err *err)
 	return supervisor_call(&supervisor, "Publish", parameters, NULL, err);
 }
 
-/* The rules that the container was made with hold before its program runs, and its ports are taken.
+/* Its cgroup has its place, the rules that the container was made with hold before its program runs,
+ * and its ports are taken.
  * From then on the rules are in podd's record, where they may be changed. */
-static int prepare_network(const struct start *start, struct err *err)
+static int prepare(const struct start *start, struct err *err)
 {
 	autoclose int childfd = -1;
 	struct container_spec spec;
@@ -136,7 +163,8 @@ static int prepare_network(const struct start *start, struct err *err)
 		r = container_spec_load(childfd, &spec, err);
 	if (r < 0)
 		return r;
-	if (spec.egress) {
+	r = place_container(start->pod, childfd, &spec, err);
+	if (r == 0 && spec.egress) {
 		r = add_egress(start, spec.egress, err);
 		strv_free(take_ptr(spec.egress));
 		if (r == 0)
@@ -153,15 +181,14 @@ int start_run(const struct start *start, const struct session_options *options,
 {
 	autoptr(session) session = NULL;
 	autoclose int socket = -1;
-	pid_t pid;
 	int r;
 
-	r = prepare_network(start, err);
+	r = prepare(start, err);
 	if (r < 0)
 		return err_wrap(err, r, "container %s", options->what);
 	r = session_new(options, &session, err);
 	if (r == 0)
-		r = launch_with_client(start, session, &socket, &pid, err);
+		r = launch_with_client(start, session, &socket, err);
 	if (r == 0)
 		r = session_run(session, socket, ret, err);
 	if (r == 0 && ret->end == SESSION_LOST && !ret->answered) {

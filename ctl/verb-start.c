@@ -13,11 +13,13 @@
 #include "lifecycle.h"
 #include "options.h"
 #include "start.h"
+#include "supervisor.h"
 #include "verbs.h"
 
 struct start_options {
 	bool attach;
 	bool interactive;
+	bool new;
 	struct attach joined;
 	const char *format;
 };
@@ -33,6 +35,25 @@ static int start_target(const struct ctl *ctl, const struct target *target, uint
 	r = lifecycle_start(ctl, target->path, &took_over, err);
 	/* The pod was running all the time: what has ended in it, has ended. */
 	return r < 0 || took_over ? r : start_pod_containers(ctl, target->path, order, err);
+}
+
+/* For ExecStartPost= of podd@.service: the supervisor runs, and knows whether it adopted the pod. */
+static int start_new(const struct ctl *ctl, const char *name)
+{
+	cleanup(supervisor_done) struct supervisor supervisor = SUPERVISOR_NONE;
+	autoptr(json) reply = NULL;
+	bool adopted = false;
+	struct err err = {};
+	int r;
+
+	r = supervisor_open(ctl, name, &supervisor, &err);
+	if (r == 0)
+		r = supervisor_call(&supervisor, "Inspect", NULL, &reply, &err);
+	if (r == 0)
+		r = json_read_bool(reply, "adopted", true, &adopted, &err);
+	if (r == 0 && !adopted)
+		r = start_pod_containers(ctl, supervisor.pod, start_order(), &err);
+	return r < 0 ? ctl_fail(r, &err) : CTL_OK;
 }
 
 static int start_all(const struct ctl *ctl, char *const *names, bool json)
@@ -77,6 +98,8 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 			.help = "keys that let go of it (default: ctrl-p,ctrl-q)"},
 		{.name = "sig-proxy", .flag = &values.joined.sig_proxy,
 			.help = "pass signals on (default: true, but not in a terminal)"},
+		{.name = "new", .flag = &values.new,
+			.help = "only containers, of a pod that its unit has started anew"},
 		OPTION_FORMAT(&values.format), {}};
 	bool json;
 	size_t n;
@@ -86,6 +109,8 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 		return status;
 	if (ctl_format_is_json(values.format, &json) < 0)
 		return ctl_usage_error(&verb_start, "--format must be json or table");
+	if (values.new)
+		return start_new(ctl, argv[0]);
 	if (!values.attach && !values.interactive)
 		return start_all(ctl, argv, json);
 	if (n > 1)

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -347,6 +348,63 @@ bool cgroup_counts_swap(const char *path)
 	if (r == -ENOENT && go_up(nearest))
 		r = open_cgroup(nearest, &dirfd);
 	return r == 0 && faccessat(dirfd, "memory.swap.max", F_OK, 0) == 0;
+}
+
+static int write_pid(int dirfd, pid_t pid)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	return write_file(dirfd, "cgroup.procs", text);
+}
+
+int cgroup_move_process(const char *path, const char *name, pid_t pid, struct err *err)
+{
+	autoclose int parent = -1;
+	autoclose int dirfd = -1;
+	int r;
+
+	r = open_cgroup(path, &parent);
+	if (r == 0 && mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
+		r = -errno;
+	if (r == 0)
+		dirfd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (r == 0)
+		r = dirfd < 0 ? -errno : write_pid(dirfd, pid);
+	return r < 0 ? err_set(err, r, "moving process %d to the cgroup %s/%s: %s", (int)pid, path,
+			       name, strerror(-r))
+		     : 0;
+}
+
+void cgroup_enable(const char *path)
+{
+	enum suitability found;
+	unsigned enabled;
+
+	(void)delegate(path, &enabled, &found);
+}
+
+/* All at once or, where one is in use, not at all. */
+int cgroup_release(const char *path)
+{
+	autofree char *enabled = NULL;
+	autoclose int dirfd = -1;
+	char text[256] = "";
+	char *rest, *name;
+	int r;
+
+	r = open_cgroup(path, &dirfd);
+	if (r == 0)
+		r = read_file(dirfd, "cgroup.subtree_control", &enabled);
+	if (r < 0)
+		return r;
+	for (rest = enabled; (name = strsep(&rest, " \n"));)
+		if (*name && strlen(text) + strlen(name) + 3 < sizeof(text)) {
+			size_t used = strlen(text);
+
+			snprintf(text + used, sizeof(text) - used, "-%s ", name);
+		}
+	return *text ? write_file(dirfd, "cgroup.subtree_control", text) : 0;
 }
 
 /* ---- what a cgroup does ---- */

@@ -36,6 +36,18 @@ int cgroup_controllers(const char *path, unsigned *ret);
 /* The cgroup of a process ("0::"). Return: 0, -ENOENT, -errno. */
 int cgroup_of(pid_t pid, char **ret);
 
+/* Moves a process to the cgroup @name below @path, which is made where it is missing. Return: 0,
+ * -errno. */
+int cgroup_move_process(const char *path, const char *name, pid_t pid, struct err *err);
+
+/* Turns on every controller that there is for what is below a cgroup. Best effort: one that may not be
+ * had is missing. */
+void cgroup_enable(const char *path);
+
+/* Turns off the controllers for what is below a cgroup, so that it may have processes itself. Return:
+ * 0, -EBUSY when they are in use below that, -errno. */
+int cgroup_release(const char *path);
+
 /* True when a cgroup, or while it is not there the one above it, has a limit of swap: the kernel
  * counts it where the controller memory is, unless it was built or booted without. */
 bool cgroup_counts_swap(const char *path);

@@ -26,6 +26,7 @@
 
 struct varlink_client {
 	int fd; /* -1 once the connection was given up */
+	int passed; /* goes with the next call; -1: none */
 	unsigned timeout_ms;
 	bool more; /* replies to a call with "more" are still to come */
 	char *buffer;
@@ -50,7 +51,7 @@ int varlink_connect(int dirfd, const char *socket_name, unsigned timeout_ms,
 
 	if (!client)
 		return err_oom(err);
-	client->fd = -1;
+	client->fd = client->passed = -1;
 	client->timeout_ms = timeout_ms;
 	r = fd_connect_unix(dirfd, socket_name, SOCK_STREAM, &client->fd);
 	if (r >= 0)
@@ -71,6 +72,11 @@ void varlink_client_free(struct varlink_client *client)
 	free(client->buffer);
 	free(client->error);
 	free(client);
+}
+
+void varlink_client_pass_fd(struct varlink_client *client, int fd)
+{
+	client->passed = fd;
 }
 
 /* ---- waiting ---- */
@@ -125,6 +131,18 @@ static int send_all(struct varlink_client *client, const char *data, size_t leng
 			return r;
 	}
 	return 0;
+}
+
+/* With the fd where there is one: it goes with the first byte. */
+static int send_message(struct varlink_client *client, const char *data, size_t length)
+{
+	int passed = take_fd(&client->passed);
+	int r;
+
+	if (passed < 0)
+		return send_all(client, data, length);
+	r = fd_send(client->fd, data, 1, &passed, 1);
+	return r < 0 ? r : send_all(client, data + 1, length - 1);
 }
 
 static int make_room(struct varlink_client *client)
@@ -339,7 +357,7 @@ static int send_call(struct varlink_client *client, const char *method, struct j
 	if (client->more)
 		return err_set(err, -EBUSY, "another call is not answered yet");
 	free(take_ptr(client->error));
-	r = send_all(client, text, length);
+	r = send_message(client, text, length);
 	return r < 0 ? give_up(client, r, "write to", err) : 0;
 }
 

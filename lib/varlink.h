@@ -47,6 +47,8 @@ struct varlink_client;
 int varlink_connect(int dirfd, const char *socket_name, unsigned timeout_ms,
 	struct varlink_client **ret, struct err *err);
 void varlink_client_free(struct varlink_client *client);
+/* The next call brings a copy of this fd along, which stays the caller's. */
+void varlink_client_pass_fd(struct varlink_client *client, int fd);
 CLEANUP_DEFINE(varlink_client, varlink_client_free)
 
 /* Calls and waits for the reply. *ret_fds (FD_PASS_MAX of them, -1 where none) may be NULL.

@@ -24,12 +24,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "children.h"
 #include "cleanup.h"
 #include "container.h"
 #include "events.h"
 #include "fd.h"
 #include "hierarchy.h"
+#include "manager.h"
 #include "network.h"
 #include "pod.h"
 #include "shim.h"
@@ -345,6 +347,27 @@ static struct container *add(struct containers *containers, const char *name)
 
 static void ask_to_stop(struct container *container, uint64_t now);
 
+/* The unit's cgroup was without controllers for a moment: see release_cgroup() in main.c. */
+static void restore_limits(struct containers *containers, const char *name,
+	const struct container_state *state)
+{
+	cleanup(container_spec_done) struct container_spec spec = {};
+	autoclose int childfd = -1;
+	struct err err = {};
+	int r;
+
+	if (!containers->pod->adopted || !manager_cgroup(containers->pod->manager) || !state->cgroup)
+		return;
+	r = hierarchy_open_child(containers->pod->podfd, name, false, &childfd, &err);
+	if (r == 0)
+		r = container_spec_load(childfd, &spec, &err);
+	if (r == 0)
+		r = cgroup_set_limits(state->cgroup, &spec.limits, NULL, &err);
+	if (r < 0)
+		fprintf(stderr, "podd: pod %s: container %s: %s\n", containers->pod->path, name,
+			err.msg);
+}
+
 static int watch(struct containers *containers, const char *name,
 	const struct container_state *state, struct err *err)
 {
@@ -374,6 +397,7 @@ static int watch(struct containers *containers, const char *name,
 		return 0;
 	}
 	container->has_shim = true;
+	restore_limits(containers, name, state);
 	if (state->phase == CONTAINER_RUNNING)
 		network_up(containers->pod->network, name);
 	if (containers->is_stopping) {

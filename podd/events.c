@@ -4,6 +4,7 @@
 
 #include "events.h"
 
+#include "manager.h"
 #include "pod.h"
 #include "server.h"
 
@@ -30,6 +31,7 @@ void events_send_with(struct pod *pod, const char *type, const char *child,
 {
 	autoptr(json) event = NULL;
 
+	manager_tell(pod, type, child, attributes);
 	if (!pod->server)
 		return;
 	event = events_new(pod, type, child);

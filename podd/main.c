@@ -13,22 +13,26 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "children.h"
 #include "cleanup.h"
 #include "containers.h"
 #include "fd.h"
+#include "manager.h"
 #include "nested.h"
 #include "network.h"
 #include "pod.h"
 #include "server.h"
 #include "text.h"
 #include "trim.h"
+#include "unit.h"
 
 #define STOP_TIMEOUT_S 10
 #define EXIT_FAILED 125
+/* The pod runs, but could not be taken over: worth another try (sysexits.h has it as EX_TEMPFAIL). */
+#define EXIT_NOT_ADOPTED 75
 #define EXIT_USAGE 2
 
 static const char help[] =
@@ -39,6 +43,7 @@ static const char help[] =
 	"  --root DIR     where the pods are recorded\n"
 	"  --ready-fd FD  tell by this file descriptor when the pod is ready: lines \"W warning\",\n"
 	"                 then \"READY\" or \"E error\"\n"
+	"  --release-cgroup  only make room for podd in its unit's cgroup; for podd@.service\n"
 	"  --help         this text\n"
 	"  --version      the version\n";
 
@@ -67,14 +72,13 @@ static void tell_ready(struct pod *pod, int ready_fd)
 	for (size_t i = 0; warnings && warnings[i]; i++)
 		tell(ready_fd, "W", warnings[i]);
 	tell(ready_fd, "READY", NULL);
-	sd_notifyf(0, "READY=1\nSTATUS=Pod %s is running", pod->path);
+	manager_ready(pod);
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct pod *pod = userdata;
 
-	sd_notify(0, "STOPPING=1");
 	pod_stop(pod, STOP_TIMEOUT_S, NULL, NULL);
 	return 0;
 }
@@ -139,6 +143,8 @@ static int serve(struct pod *pod, struct err *err)
 		r = children_load(pod->children, err);
 	if (r == 0)
 		network_clean(pod->network);
+	if (r == 0)
+		network_settle(pod->network);
 	if (r < 0)
 		pod_take_back(pod, err);
 	return r;
@@ -151,18 +157,19 @@ static int run(const char *root, const char *path, int ready_fd)
 	int r;
 
 	raise_fd_limit();
-	/* Sockets for published ports: not for the programs that podd starts either. */
-	(void)sd_listen_fds(0);
 	/* Not for the programs that podd starts. */
 	if (ready_fd >= 0)
 		fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
 	r = pod_open(&pod, root, path, &err);
+	/* Sockets that it was started with are not for the programs that podd starts either. */
+	if (r == 0)
+		r = manager_new(&pod, &pod.manager, &err);
 	if (r == 0)
 		r = serve(&pod, &err);
 	if (r < 0) {
 		fprintf(stderr, "podd: %s\n", err.msg);
 		tell(ready_fd, "E", err.msg);
-		return EXIT_FAILED;
+		return pod.adopted ? EXIT_NOT_ADOPTED : EXIT_FAILED;
 	}
 	tell_ready(&pod, ready_fd);
 	if (ready_fd >= 0)
@@ -173,16 +180,35 @@ static int run(const char *root, const char *path, int ready_fd)
 	return r < 0 ? EXIT_FAILED : r;
 }
 
+/* What an earlier podd has left of the pod is in cgroups below the unit's; as long as that has
+ * controllers for them, the manager cannot start a process in it (cgroup-v2.rst, "No Internal Process
+ * Constraint"). The podd that comes gives the containers their limits back. */
+static int release_cgroup(const char *path)
+{
+	autofree char *cgroup = NULL;
+	int r;
+
+	if (unit_cgroup_of(getpid(), path, &cgroup) < 0)
+		return 0;
+	r = cgroup_release(cgroup);
+	if (r < 0)
+		fprintf(stderr, "podd: pod %s: turning off the controllers of cgroup %s: %s\n", path,
+			cgroup, strerror(-r));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"root", required_argument, NULL, 'r'},
 		{"ready-fd", required_argument, NULL, 'f'},
+		{"release-cgroup", no_argument, NULL, 'c'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{},
 	};
 	const char *root = NULL;
+	bool release = false;
 	uint32_t ready_fd = 0;
 	int option;
 
@@ -198,6 +224,9 @@ int main(int argc, char **argv)
 				return EXIT_USAGE;
 			}
 			break;
+		case 'c':
+			release = true;
+			break;
 		case 'h':
 			fputs(help, stdout);
 			return 0;
@@ -212,5 +241,7 @@ int main(int argc, char **argv)
 		fputs("podd: needs the name of one pod; see podd --help\n", stderr);
 		return EXIT_USAGE;
 	}
+	if (release)
+		return release_cgroup(argv[optind]);
 	return run(root, argv[optind], ready_fd > 0 ? (int)ready_fd : -1);
 }

@@ -390,6 +390,7 @@ static struct json *inspect(const struct pod *pod, struct json *stats)
 	json_set(reply, "spec", pod_spec_to_json(&pod->spec));
 	json_set(reply, "state", pod_state_to_json(&pod->state));
 	json_set_int(reply, "children", children_count(pod->children));
+	json_set_bool(reply, "adopted", pod->adopted);
 	if (pod->spec.net != POD_NET_SLIRP)
 		return reply;
 	uplink = json_set_object(reply, "uplink");

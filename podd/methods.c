@@ -12,9 +12,12 @@
 
 #include "children.h"
 #include "cleanup.h"
+#include "container.h"
 #include "containers.h"
 #include "events.h"
+#include "hierarchy.h"
 #include "io.podd.Pod.h"
+#include "launch.h"
 #include "network.h"
 #include "pod.h"
 #include "text.h"
@@ -142,6 +145,39 @@ static void method_report(struct pod *pod, struct connection *connection,
 	pod_consider_end(pod);
 }
 
+static void method_launch(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	autoclose int client = connection_take_fd(connection);
+	autoclose int childfd = -1;
+	const char *child = NULL;
+	struct err err = {};
+	int64_t order = 0;
+
+	if (json_read_string(call->parameters, "child", true, &child, &err) < 0 ||
+		json_read_int(call->parameters, "order", true, 0, INT64_MAX, &order, &err) < 0 ||
+		name_check_component(child, &err) < 0) {
+		methods_invalid(connection, "child", err.msg);
+		return;
+	}
+	if (pod->state.phase == POD_STOPPING) {
+		connection_error(connection, VARLINK_INTERFACE ".Stopping", NULL);
+		return;
+	}
+	if (hierarchy_open_child(pod->podfd, child, false, &childfd, NULL) < 0 ||
+		!container_is_made(childfd)) {
+		struct json *parameters = json_new_object();
+
+		json_set_string(parameters, "child", child);
+		connection_error(connection, VARLINK_INTERFACE ".NoSuchChild", parameters);
+		return;
+	}
+	if (launch_shim(pod, child, (uint64_t)order, client, &err) < 0)
+		connection_fail(connection, err.msg);
+	else
+		connection_reply(connection, json_new_object(), NULL, 0, false);
+}
+
 static void method_namespaces(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
 {
@@ -263,6 +299,7 @@ static const struct {
 	{VARLINK_INTERFACE ".Attach", method_attach},
 	{VARLINK_INTERFACE ".Detach", method_detach},
 	{VARLINK_INTERFACE ".Report", method_report},
+	{VARLINK_INTERFACE ".Launch", method_launch},
 	{VARLINK_INTERFACE ".Namespaces", method_namespaces},
 	{VARLINK_INTERFACE ".Stop", method_stop},
 	{VARLINK_INTERFACE ".Events", method_events},

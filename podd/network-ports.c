@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "manager.h"
 #include "network-internal.h"
 #include "text.h"
 
@@ -69,6 +70,100 @@ static void tell_removal(struct network *network, const struct network_port *por
 	if (network->uplink && port->told &&
 		pod_ask_uplink(network->pod, &request, NULL, 0, on_told, NULL, &err) < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", network->pod->path, err.msg);
+}
+
+static unsigned count_ports(const struct network *network)
+{
+	unsigned n = 0;
+
+	for (const struct network_port *port = network->ports; port; port = port->next)
+		n++;
+	return n;
+}
+
+/* ---- in the manager's hands, for a podd that comes when the uplink is dead as well ---- */
+
+#define KEPT_PREFIX MANAGER_KEPT "port~"
+/* What the manager takes; a tag, which is written from the same, is shorter. */
+#define KEPT_NAME_SIZE 256
+
+/* The manager's own separator is ':', which no specification goes without. */
+static void format_kept(const struct network_port *port, char ret[KEPT_NAME_SIZE])
+{
+	snprintf(ret, KEPT_NAME_SIZE, KEPT_PREFIX "%s~%s~%u", port->child, port->spec, port->offset);
+	for (; *ret; ret++)
+		if (*ret == ':')
+			*ret = ',';
+}
+
+static void keep_port(struct network *network, const struct network_port *port)
+{
+	char name[KEPT_NAME_SIZE];
+
+	format_kept(port, name);
+	for (unsigned i = 0; i < port->n_fds; i++)
+		manager_keep(network->pod->manager, name, port->fds[i]);
+}
+
+static void drop_kept(struct network *network, const struct network_port *port)
+{
+	char name[KEPT_NAME_SIZE];
+
+	format_kept(port, name);
+	if (port->n_fds > 0)
+		manager_drop(network->pod->manager, name);
+}
+
+static bool is_of_port(int fd, const void *opaque)
+{
+	const struct network_port *port = opaque;
+
+	return port_is_of(fd, &port->publish, port->offset);
+}
+
+static bool take_kept(struct network *network, struct network_port *port)
+{
+	char name[KEPT_NAME_SIZE];
+
+	format_kept(port, name);
+	port->n_fds = manager_take(
+		network->pod->manager, name, is_of_port, port, port->fds, PORT_FDS_MAX);
+	port->host_port = port->n_fds > 0 ? port_number(port->fds[0]) : 0;
+	return port->n_fds > 0;
+}
+
+/* Names that are in use, sorted: there may be thousands. */
+struct kept_names {
+	char (*names)[KEPT_NAME_SIZE];
+	size_t n;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static bool is_in_use(const char *name, const void *opaque)
+{
+	const struct kept_names *kept = opaque;
+
+	return bsearch(name, kept->names, kept->n, KEPT_NAME_SIZE, compare_names);
+}
+
+void network_settle(struct network *network)
+{
+	struct kept_names kept = {};
+
+	kept.names = calloc(count_ports(network) + 1, KEPT_NAME_SIZE);
+	/* Without memory everything stays with the manager: the next podd looks at it again. */
+	if (!kept.names)
+		return;
+	for (const struct network_port *port = network->ports; port; port = port->next)
+		if (port->n_fds > 0)
+			format_kept(port, kept.names[kept.n++]);
+	qsort(kept.names, kept.n, KEPT_NAME_SIZE, compare_names);
+	manager_settle(network->pod->manager, is_in_use, &kept);
+	free(kept.names);
 }
 
 /* ---- the ports ---- */
@@ -135,6 +230,7 @@ void network_give_up_ports(struct network *network, const char *child,
 		}
 		*link = port->next;
 		tell_removal(network, port);
+		drop_kept(network, port);
 		port_free(port);
 	}
 }
@@ -151,7 +247,9 @@ static int take_port(struct network *network, const char *child, const char *spe
 	port->origin = origin;
 	port->publish = *publish;
 	port->wait_ms = wait_ms;
-	r = port_open(publish, offset, port->fds, &port->n_fds, &port->host_port, err);
+	r = take_kept(network, port) ? 0
+				     : port_open(publish, offset, port->fds, &port->n_fds,
+					       &port->host_port, err);
 	if (r == 0)
 		r = network_tell_port(network, port, err);
 	if (r < 0) {
@@ -159,6 +257,7 @@ static int take_port(struct network *network, const char *child, const char *spe
 		return r;
 	}
 	link_port(network, port);
+	keep_port(network, port);
 	return 0;
 }
 
@@ -172,15 +271,6 @@ static bool is_new(const struct network_port *port, const void *opaque)
 	const struct new_ports *new = opaque;
 
 	return port->id >= new->first_id && text_equal(port->spec, new->spec);
-}
-
-static unsigned count_ports(const struct network *network)
-{
-	unsigned n = 0;
-
-	for (const struct network_port *port = network->ports; port; port = port->next)
-		n++;
-	return n;
 }
 
 int network_take_ports(struct network *network, const char *child, const char *spec,
@@ -251,6 +341,7 @@ void network_adopt_port(struct network *network, const struct uplink_port *has, 
 		port->fds[port->n_fds++] = take_fd(&fds[i]);
 	port->host_port = port->n_fds > 0 ? port_number(port->fds[0]) : 0;
 	link_port(network, port);
+	keep_port(network, port);
 }
 
 /* ---- to be shown ---- */

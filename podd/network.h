@@ -25,6 +25,8 @@ int network_open(struct network *network, struct err *err);
 int network_adopt(struct network *network, struct err *err);
 /* Forgets the children that were removed while podd was away. */
 void network_clean(struct network *network);
+/* Once everything is loaded: the manager keeps the ports that there are, and no other. */
+void network_settle(struct network *network);
 /* Tells a new uplink whose packets come and what rules hold, before it carries any; and, once it can
  * have them, the ports. While the pod starts these return what the uplink says. */
 int network_tell_rules_all(struct network *network, struct err *err);

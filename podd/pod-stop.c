@@ -26,6 +26,7 @@
 #include "events.h"
 #include "file.h"
 #include "hierarchy.h"
+#include "manager.h"
 #include "nested.h"
 #include "network.h"
 #include "pod.h"
@@ -147,6 +148,7 @@ int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, i
 	r = pod_set_phase(pod, POD_STOPPING, &err);
 	if (r < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
+	manager_stopping(pod);
 	events_send(pod, "stopping", NULL);
 	children_load(pod->children, NULL);
 	containers_load(pod->containers, NULL);
@@ -284,7 +286,7 @@ static void kill_all(struct pod *pod)
 
 void pod_clean(struct pod *pod, bool keep_errors)
 {
-	static const char *const sockets[] = {"outer.sock", "uplink.sock", "control.sock"};
+	static const char *const sockets[] = {"outer.sock", "uplink.sock"};
 	char boot_id[PROC_BOOT_ID_SIZE];
 
 	/* Start times of another boot name nothing. */
@@ -293,6 +295,8 @@ void pod_clean(struct pod *pod, bool keep_errors)
 	pod_detach_outside(pod);
 	for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++)
 		file_remove(pod->podfd, sockets[i], NULL);
+	if (!manager_owns_control(pod->manager))
+		file_remove(pod->podfd, "control.sock", NULL);
 	containers_write_ends(pod->podfd);
 	remove_children(pod, keep_errors);
 	empty_directory(pod, "runtime");

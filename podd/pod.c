@@ -16,6 +16,7 @@
 #include "containers.h"
 #include "file.h"
 #include "hierarchy.h"
+#include "manager.h"
 #include "nested.h"
 #include "network.h"
 #include "resolv.h"
@@ -55,6 +56,8 @@ int pod_open(struct pod *pod, const char *root, const char *path, struct err *er
 
 void pod_close(struct pod *pod)
 {
+	/* First: what it keeps is for the next podd. */
+	manager_free(take_ptr(pod->manager));
 	resolv_free(pod->resolv);
 	children_free(pod->children);
 	containers_free(pod->containers);

@@ -14,6 +14,7 @@
 
 struct children;
 struct containers;
+struct manager;
 struct nested;
 struct network;
 struct resolv;
@@ -53,6 +54,7 @@ struct pod {
 
 	struct children *children;
 	struct containers *containers;
+	struct manager *manager;
 	struct nested *nested;
 	struct network *network;
 	struct resolv *resolv;

@@ -19,6 +19,7 @@
 
 #include "cleanup.h"
 #include "fd.h"
+#include "manager.h"
 #include "methods.h"
 #include "pod.h"
 
@@ -38,6 +39,7 @@ struct connection {
 	uint64_t serial;
 	size_t output_max;
 	int fd;
+	int passed;       /* came with the call that is read; -1: none */
 	sd_event_source *source;
 	struct buffer input;
 	struct buffer output;
@@ -98,6 +100,7 @@ static void connection_free(struct connection *connection)
 	connection->server->n--;
 	sd_event_source_disable_unref(connection->source);
 	cleanup_close(&connection->fd);
+	cleanup_close(&connection->passed);
 	free(connection->input.data);
 	free(connection->output.data);
 	free(connection);
@@ -227,6 +230,11 @@ struct connection *server_find(struct server *server, uint64_t serial)
 	return connection;
 }
 
+int connection_take_fd(struct connection *connection)
+{
+	return take_fd(&connection->passed);
+}
+
 void connection_expect_much(struct connection *connection)
 {
 	connection->output_max = SERVER_LONG_OUTPUT_MAX;
@@ -270,6 +278,8 @@ static void dispatch(struct connection *connection, const char *text, size_t len
 	connection->oneway = call.oneway;
 	methods_dispatch(connection->server->pod, connection, &call);
 	varlink_call_done(&call);
+	cleanup_close(&connection->passed);
+	connection->passed = -1;
 }
 
 /* Takes the calls that are there, as long as none is owed a reply. */
@@ -295,18 +305,24 @@ static void take_calls(struct connection *connection)
 static int read_input(struct connection *connection)
 {
 	struct buffer *input = &connection->input;
+	autoclose int passed = -1;
 	ssize_t n;
 	int r;
 
 	r = buffer_reserve(input, READ_STEP, VARLINK_MESSAGE_MAX + READ_STEP);
 	if (r < 0)
 		return r;
-	n = recv(connection->fd, input->data + input->length, READ_STEP, MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	n = fd_receive(connection->fd, input->data + input->length, READ_STEP, &passed, 1, NULL);
+	if (n == -EAGAIN)
 		return 0;
 	if (n <= 0)
-		return n < 0 ? -errno : -ECONNRESET;
+		return n < 0 ? (int)n : -ECONNRESET;
 	input->length += (size_t)n;
+	/* One for each call: more are not kept. */
+	if (passed >= 0) {
+		cleanup_close(&connection->passed);
+		connection->passed = take_fd(&passed);
+	}
 	return 0;
 }
 
@@ -347,6 +363,7 @@ static int add_connection(struct server *server, int fd)
 	connection->serial = ++server->serials;
 	connection->output_max = SERVER_OUTPUT_MAX;
 	connection->fd = fd;
+	connection->passed = -1;
 	connection->next = server->first;
 	server->first = connection;
 	server->n++;
@@ -419,7 +436,9 @@ int server_new(struct pod *pod, struct server **ret, struct err *err)
 		return err_oom(err);
 	server->pod = pod;
 	server->fd = -1;
-	r = fd_listen_unix(pod->podfd, "control.sock", SOCK_STREAM, &server->fd, err);
+	server->fd = manager_take_control(pod->manager);
+	r = server->fd >= 0 ? fd_set_nonblock(server->fd)
+			    : fd_listen_unix(pod->podfd, "control.sock", SOCK_STREAM, &server->fd, err);
 	if (r == 0) {
 		r = sd_event_add_io(pod->event, &server->source, server->fd, EPOLLIN, on_accept,
 			server);

@@ -42,6 +42,9 @@ void connection_hold(struct connection *connection);
 uint64_t connection_serial(const struct connection *connection);
 struct connection *server_find(struct server *server, uint64_t serial);
 
+/* The fd that came with the present call, for the caller; -1: none. */
+int connection_take_fd(struct connection *connection);
+
 /* A long list is to come: the larger quota holds. */
 void connection_expect_much(struct connection *connection);
 /* Did the present call allow several replies? */

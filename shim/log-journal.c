@@ -17,8 +17,8 @@
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define MESSAGE_PREFIX "MESSAGE="
-/* POD, CONTAINER, CONTAINER_ID, SYSLOG_IDENTIFIER. */
-#define CONSTANT_FIELDS 4
+/* POD, CONTAINER, CONTAINER_ID, CONTAINER_ID_FULL (as podman has it), SYSLOG_IDENTIFIER. */
+#define CONSTANT_FIELDS 5
 
 struct log_journal {
 	char *fields[CONSTANT_FIELDS];
@@ -48,6 +48,7 @@ int log_journal_new(const struct container_spec *spec, struct log_journal **ret,
 	journal->fields[1] = text_format("CONTAINER=%s", spec->name);
 	journal->fields[2] = text_format("CONTAINER_ID=%s", spec->id);
 	journal->fields[3] = text_format("SYSLOG_IDENTIFIER=%s", spec->id);
+	journal->fields[4] = text_format("CONTAINER_ID_FULL=%s", spec->id);
 	memcpy(journal->message, MESSAGE_PREFIX, sizeof(MESSAGE_PREFIX));
 	for (size_t i = 0; i < CONSTANT_FIELDS; i++) {
 		if (!journal->fields[i]) {

@@ -5,7 +5,7 @@
 load helpers
 
 VERBS=(create start stop rm ps inspect enter bundle hooks version "network ls" "network inspect" port
-	"port add" "port rm" "port list" egress "egress add" "egress rm" "egress list" flows capture)
+	"port add" "port rm" "port list" enable disable egress "egress add" "egress rm" "egress list" flows capture)
 
 setup_file() {
 	common_setup_file

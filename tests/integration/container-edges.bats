@@ -85,6 +85,7 @@ teardown() {
 	exec 8<>"$BATS_TEST_TMPDIR/stuck"
 	box run a -d sh -c 'trap "exit 0" TERM; echo up; while :; do sleep 0.1; done'
 	await_log net0/a up
+	# Not the function, whose shell alone would be killed.
 	"$PODD_STAGE/bin/podctl" exec net0/a yes >&8 3>&- &
 	local reader=$!
 	read -rt 10 -u 8 _

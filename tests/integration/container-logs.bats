@@ -91,6 +91,7 @@ teardown() {
 		i=0; while [ \$i -lt 64 ]; do cat /io/lines; i=\$((i+1)); done; echo finished"
 	# It is attached, and then nobody empties the fifo any more.
 	exec 8<>"$BATS_TEST_TMPDIR/stuck"
+	# Not the function, whose shell alone would be killed.
 	"$PODD_STAGE/bin/podctl" attach --no-stdin net0/a >&8 3>&- &
 	local stuck=$! line reader
 	read -rt 10 -u 8 line

@@ -9,6 +9,7 @@ setup_file() {
 	# The servers' root file system has to be ours.
 	cp -r --reflink=auto --preserve=mode,links "$PODD_SERVICES" "$BATS_FILE_TMPDIR/services"
 	export PODD_ROOT=$XDG_RUNTIME_DIR/podd
+	install -d -m 0700 "$PODD_ROOT"
 }
 
 setup() {

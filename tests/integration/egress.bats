@@ -181,6 +181,8 @@ rules_are() { equal "$(rules "$@")" "$(cat)"; }
 	podctl restart -t 0 net0/client
 	is_denied in_box who
 	is_allowed in_sibling who
+	# It has another address now, and has ended once.
+	pod_snapshot net0 "$BATS_TEST_TMPDIR/pod"
 }
 
 @test "a container needs its own rules' consent and the pod's" {

@@ -186,6 +186,8 @@ listener() { # port: what tells listeners apart
 		equal "$(who "$HOST6" $BRIDGED_PORT)" "$HOST6"
 		equal "$(listener $BRIDGED_PORT)" "$before"
 	done
+	# It has another address now, and has ended.
+	pod_snapshot net0 "$BATS_TEST_TMPDIR/pod"
 }
 
 @test "a container's ports go with it" {

@@ -244,6 +244,42 @@ static void test_of(void **state)
 	assert_int_equal(cgroup_of(0x7ffffffe, &path), -ENOENT);
 }
 
+static void in_release(void *argument)
+{
+	autoclose int some = -1;
+	autoclose int none = -1;
+
+	enter_fake_cgroups();
+	some = make_cgroup("/some", "memory pids", "memory pids\n");
+	none = make_cgroup("/none", "memory pids", "\n");
+	/* At once: one that is in use keeps the others. */
+	assert_int_equal(cgroup_release("/some"), 0);
+	assert_file(some, "cgroup.subtree_control", "-memory -pids ");
+	assert_int_equal(cgroup_release("/none"), 0);
+	assert_file(none, "cgroup.subtree_control", "\n");
+	assert_int_equal(cgroup_release("/missing"), -ENOENT);
+	/* Each by itself, so that what can be had is had. */
+	cgroup_enable("/none");
+	assert_file(none, "cgroup.subtree_control", "+pidsry");
+}
+
+static void in_move(void *argument)
+{
+	autoclose int unit = -1;
+	autoclose int sub = -1;
+	struct err err = {};
+
+	enter_fake_cgroups();
+	unit = make_cgroup("/unit", "", "");
+	sub = make_cgroup("/unit/podd", "", "");
+	assert_int_equal(cgroup_move_process("/unit", "podd", 4711, &err), 0);
+	assert_file(sub, "cgroup.procs", "4711");
+	/* What is made is no cgroup here. */
+	assert_int_equal(cgroup_move_process("/unit", "other", 4711, &err), -ENOENT);
+	assert_non_null(strstr(err.msg, "process 4711"));
+	assert_int_equal(cgroup_move_process("/missing", "podd", 4711, &err), -ENOENT);
+}
+
 #define IN_CHILD(name)                                                                             \
 	static void test_##name(void **state)                                                      \
 	{                                                                                          \
@@ -254,6 +290,8 @@ IN_CHILD(limits)
 IN_CHILD(freezer)
 IN_CHILD(delegation)
 IN_CHILD(foreign)
+IN_CHILD(release)
+IN_CHILD(move)
 
 int main(void)
 {
@@ -264,6 +302,8 @@ int main(void)
 		cmocka_unit_test(test_freezer),
 		cmocka_unit_test(test_delegation),
 		cmocka_unit_test(test_foreign),
+		cmocka_unit_test(test_release),
+		cmocka_unit_test(test_move),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
