@@ -200,7 +200,8 @@ pod_snapshot() { # pod directory
 		jq -r '.[] | select(.linkinfo.info_kind != "bridge") | .ifname' |
 		sed 's/^veth.*/veth/' | sort >"$2/links"
 	inside "$1" sh -c 'ls /run/netns' >"$2/netns"
-	inside "$1" sh -c 'cut -d" " -f5 /proc/self/mountinfo | grep /run/netns/; true' >"$2/mounts"
+	inside "$1" sh -c 'cut -d" " -f5 /proc/self/mountinfo | grep /run/netns/; true' |
+		sort >"$2/mounts"
 	inside "$1" nft --stateless list ruleset >"$2/rules"
 	find "$(pod_dir "$1")/cni" -type f ! -name 'last_reserved_ip*' ! -name lock -printf '%h\n' |
 		sort >"$2/leases"
