@@ -19,6 +19,7 @@
 #include "children.h"
 #include "cleanup.h"
 #include "containers.h"
+#include "events.h"
 #include "fd.h"
 #include "network.h"
 #include "pod.h"
@@ -124,6 +125,8 @@ static int serve(struct pod *pod, struct err *err)
 	if (r == 0)
 		r = network_new(pod, &pod->network, err);
 	if (r == 0)
+		r = events_new(pod, &pod->events, err);
+	if (r == 0)
 		r = pod_start(pod, err);
 	if (r < 0)
 		return r;
@@ -134,8 +137,10 @@ static int serve(struct pod *pod, struct err *err)
 		r = containers_load(pod->containers, err);
 	if (r == 0)
 		r = children_load(pod->children, err);
-	if (r == 0)
+	if (r == 0) {
 		network_clean(pod->network);
+		events_catch_up(pod);
+	}
 	if (r < 0)
 		pod_take_back(pod, err);
 	return r;

@@ -13,6 +13,7 @@
 #include "children.h"
 #include "cleanup.h"
 #include "containers.h"
+#include "event-log.h"
 #include "events.h"
 #include "io.podd.Pod.h"
 #include "network.h"
@@ -119,6 +120,8 @@ static void method_report(struct pod *pod, struct connection *connection,
 		r = json_read_object(call->parameters, "attributes", false, &attributes, &err);
 	if (r == 0)
 		r = name_check_component(child, &err);
+	if (r == 0 && (!*type || strlen(type) > EVENT_TYPE_MAX))
+		r = err_set(&err, -EINVAL, "a type has 1 to %d bytes", EVENT_TYPE_MAX);
 	if (r < 0) {
 		methods_invalid(connection, "child", err.msg);
 		return;
@@ -212,7 +215,7 @@ static void method_events(struct pod *pod, struct connection *connection,
 		return;
 	}
 	connection_subscribe(connection);
-	connection_reply(connection, events_new(pod, "now", NULL), NULL, 0, true);
+	connection_reply(connection, events_now(pod), NULL, 0, true);
 }
 
 static void method_get_info(struct pod *pod, struct connection *connection,

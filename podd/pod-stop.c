@@ -315,11 +315,12 @@ void pod_gone(struct pod *pod)
 	pod_kill_uplink(pod);
 	network_close(pod->network);
 	pod_clean(pod, true);
+	events_catch_up(pod);
 	pod->state.podd = (struct proc_id){};
 	r = pod_set_phase(pod, wanted ? POD_STOPPED : POD_FAILED, &err);
 	if (r < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
-	events_send(pod, wanted ? "stopped" : "failed", NULL);
+	events_send_once(pod, wanted ? "stopped" : "failed", NULL, NULL, pod->state.since);
 	if (pod->stop_done)
 		pod->stop_done(pod->stop_userdata, 0);
 	server_flush(pod->server);

@@ -14,6 +14,7 @@
 #include "children.h"
 #include "cleanup.h"
 #include "containers.h"
+#include "events.h"
 #include "file.h"
 #include "hierarchy.h"
 #include "network.h"
@@ -57,6 +58,7 @@ void pod_close(struct pod *pod)
 	resolv_free(pod->resolv);
 	children_free(pod->children);
 	containers_free(pod->containers);
+	events_free(pod->events);
 	network_free(pod->network);
 	pod_uplink_done_queue(pod);
 	server_free(pod->server);

@@ -14,6 +14,7 @@
 
 struct children;
 struct containers;
+struct events;
 struct network;
 struct resolv;
 struct server;
@@ -52,6 +53,7 @@ struct pod {
 
 	struct children *children;
 	struct containers *containers;
+	struct events *events;
 	struct network *network;
 	struct resolv *resolv;
 	struct server *server;
