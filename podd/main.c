@@ -21,10 +21,12 @@
 #include "containers.h"
 #include "events.h"
 #include "fd.h"
+#include "metrics-server.h"
 #include "network.h"
 #include "pod.h"
 #include "server.h"
 #include "text.h"
+#include "totals.h"
 #include "trim.h"
 
 #define STOP_TIMEOUT_S 10
@@ -130,9 +132,13 @@ static int serve(struct pod *pod, struct err *err)
 		r = pod_start(pod, err);
 	if (r < 0)
 		return r;
-	r = pod_watch(pod, err);
+	r = totals_new(pod, &pod->totals, err);
+	if (r == 0)
+		r = pod_watch(pod, err);
 	if (r == 0)
 		r = server_new(pod, &pod->server, err);
+	if (r == 0)
+		r = metrics_server_new(pod, &pod->metrics, err);
 	if (r == 0)
 		r = containers_load(pod->containers, err);
 	if (r == 0)

@@ -19,6 +19,7 @@
 #include "network.h"
 #include "pod.h"
 #include "text.h"
+#include "totals.h"
 
 #define STOP_TIMEOUT_MAX_S 86400
 #define SERVICE_INTERFACE "org.varlink.service"
@@ -105,6 +106,12 @@ static void method_detach(struct pod *pod, struct connection *connection,
 	children_detached(pod->children, child, generation);
 }
 
+static void forget_child(struct pod *pod, const char *child)
+{
+	network_remove(pod->network, child);
+	totals_forget(pod, child);
+}
+
 static void method_report(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
 {
@@ -129,7 +136,7 @@ static void method_report(struct pod *pod, struct connection *connection,
 	r = containers_look(pod->containers, child, &err);
 	/* One that was removed is told of all the same. */
 	if (r == -ENOENT && text_equal(type, "remove"))
-		network_remove(pod->network, child);
+		forget_child(pod, child);
 	else if (text_equal(type, "start"))
 		network_up(pod->network, child);
 	else if (text_equal(type, "died"))

@@ -33,6 +33,7 @@
 #include "pod.h"
 #include "resolv.h"
 #include "text.h"
+#include "totals.h"
 #include "uplink.h"
 
 /* Delay before an uplink that died is started again, growing to the maximum. */
@@ -540,6 +541,7 @@ static int on_uplink_exit(sd_event_source *source, int fd, uint32_t events, void
 		pod->uplink_failures = 0;
 	fprintf(stderr, "podd: pod %s: podd-uplink ended; starting another\n", pod->path);
 	schedule_uplink(pod);
+	totals_uplink_ended(pod);
 	return 0;
 }
 

@@ -26,6 +26,7 @@
 #include "events.h"
 #include "file.h"
 #include "hierarchy.h"
+#include "metrics-server.h"
 #include "network.h"
 #include "pod.h"
 #include "server.h"
@@ -276,7 +277,8 @@ static void kill_all(struct pod *pod)
 
 void pod_clean(struct pod *pod, bool keep_errors)
 {
-	static const char *const sockets[] = {"outer.sock", "uplink.sock", "control.sock"};
+	static const char *const sockets[] = {
+		"outer.sock", "uplink.sock", "control.sock", METRICS_SOCKET};
 	char boot_id[PROC_BOOT_ID_SIZE];
 
 	/* Start times of another boot name nothing. */

@@ -17,10 +17,12 @@
 #include "events.h"
 #include "file.h"
 #include "hierarchy.h"
+#include "metrics-server.h"
 #include "network.h"
 #include "resolv.h"
 #include "server.h"
 #include "text.h"
+#include "totals.h"
 
 #define LOCK_TIMEOUT_MS 2000
 
@@ -31,6 +33,7 @@ int pod_open(struct pod *pod, const char *root, const char *path, struct err *er
 	memset(pod, 0, sizeof(*pod));
 	pod->rootfd = pod->podfd = pod->lockfd = pod->outer = pod->tap = pod->uplink = -1;
 	pod->outer_pidfd = pod->uplink_pidfd = -1;
+	record_time_now(pod->started);
 	r = name_check_path(path, err);
 	if (r < 0)
 		return r;
@@ -62,6 +65,8 @@ void pod_close(struct pod *pod)
 	network_free(pod->network);
 	pod_uplink_done_queue(pod);
 	server_free(pod->server);
+	metrics_server_free(pod->metrics);
+	totals_free(pod->totals);
 	sd_event_source_disable_unref(pod->outer_exit);
 	sd_event_source_disable_unref(pod->uplink_exit);
 	sd_event_source_disable_unref(pod->uplink_reply);

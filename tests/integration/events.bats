@@ -210,8 +210,9 @@ net0 started"
 	check 0 '' podctl start net0
 	start_following
 	# Without a log nothing tells when it has begun to listen.
-	until grep -q '"remove"' "$BATS_TEST_TMPDIR/live"; do
-		box run a --rm true
+	until grep -q '"noise"' "$BATS_TEST_TMPDIR/live"; do
+		"$TOOL" call "$(pod_dir net0)/control.sock" io.podd.Pod.Report \
+			'{"child": "a", "type": "noise"}' >/dev/null
 	done
 	stop_following
 	matches "$(<"$(pod_dir net0)/podd.log")" 'events.jsonl'
