@@ -5,6 +5,7 @@
 
 #include "ctl.h"
 
+extern const struct ctl_verb verb_apply;
 extern const struct ctl_verb verb_attach;
 extern const struct ctl_verb verb_bundle;
 extern const struct ctl_verb verb_capture;

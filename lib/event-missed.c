@@ -299,7 +299,7 @@ static void compare_pod(const struct missing *missing)
 		add_timed(missing, "create", spec.created);
 	if (pod_state_load(missing->comparison->podfd, &state, NULL) < 0)
 		return;
-	if (state.phase == POD_RUNNING && !was_told(missing, "adopted", state.since))
+	if (state.phase == POD_RUNNING)
 		add_timed(missing, "started", state.since);
 	else if (state.phase == POD_STOPPED)
 		add_timed(missing, "stopped", state.since);

@@ -390,7 +390,7 @@ int pod_start(struct pod *pod, struct err *err)
 		r = pod_set_phase(pod, POD_RUNNING, &local);
 	if (r == 0)
 		events_send_once(pod, pod->adopted ? "adopted" : "started", NULL, NULL,
-			pod->state.since);
+			pod->adopted ? pod->started : pod->state.since);
 	if (r < 0) {
 		pod_take_back(pod, &local);
 		return err_set(err, r, "%s", local.msg);

@@ -88,8 +88,10 @@ void pod_close(struct pod *pod)
 
 int pod_set_phase(struct pod *pod, enum pod_phase phase, struct err *err)
 {
+	/* One that is adopted has been running all the time. */
+	if (pod->state.phase != phase || !pod->state.since[0])
+		record_time_now(pod->state.since);
 	pod->state.phase = phase;
-	record_time_now(pod->state.since);
 	return pod_state_save(pod->podfd, &pod->state, err);
 }
 

@@ -62,7 +62,7 @@ stop_following() {
 	wait $following || true
 }
 
-kill_podd() { end_process KILL "$(pod_process "${1:-net0}" podd)"; }
+kill_podd() { end_process KILL "$(pod_process net0 podd)"; }
 
 RUN_OF_A="net0/a create
 net0/a start
@@ -189,9 +189,9 @@ net0 started"
 	big=$(printf '%03000d' 0)
 	# More than both files hold.
 	for _ in {1..200}; do
-		"$TOOL" call "$(pod_dir net0)/control.sock" io.podd.Pod.Report \
-			"{\"child\": \"a\", \"type\": \"noise\", \"attributes\": {\"big\": \"$big\"}}" >/dev/null
-	done
+		printf '{"method": "io.podd.Pod.Report", "parameters": {"child": "a", "type": "noise",
+			"attributes": {"big": "%s"}}}\0' "$big"
+	done | "$TOOL" raw "$(pod_dir net0)/control.sock" >/dev/null
 	"$TOOL" call "$(pod_dir net0)/control.sock" io.podd.Pod.Report \
 		"{\"child\": \"a\", \"type\": \"huge\", \"attributes\": {\"big\": \"$big$big\"}}" >/dev/null
 	[ "$(cat "$(pod_dir net0)"/events.jsonl* | wc -c)" -le $((512 * 1024)) ]

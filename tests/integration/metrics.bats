@@ -23,7 +23,7 @@ teardown_file() {
 	compare "$BATS_FILE_TMPDIR/before"
 }
 
-socket() { printf '%s/metrics.sock' "$(pod_dir "${1:-net0}")"; }
+socket() { printf '%s/metrics.sock' "$(pod_dir net0)"; }
 
 scrape() { # pod [curl options]
 	(cd "$(pod_dir "$1")" && curl -sS --max-time 20 --unix-socket metrics.sock "${@:2}" http://podd/metrics)
