@@ -12,7 +12,6 @@
 #include "apply-plan.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,27 +48,24 @@ static void planning_done(struct planning *planning)
 
 /* ---- steps ---- */
 
-/* The command's words follow, ended by NULL. Return: the array of them, for more. */
+/* Return: the array of the command's words, for more. */
 static struct json *add_step(struct json *plan, enum apply_action action, const char *path,
-	const char *reason, ...)
+	const char *reason, const char *const *words)
 {
 	static const char *const names[] = {[APPLY_REMOVE] = "remove", [APPLY_CREATE] = "create",
 		[APPLY_CHANGE] = "change", [APPLY_START] = "start", [APPLY_STOP] = "stop"};
-	struct json *step = json_new_object(), *command;
-	const char *word;
-	va_list words;
+	struct json *step = json_new_object();
 
 	json_set_string(step, "action", names[action]);
 	json_set_string(step, "path", path);
 	json_set_string(step, "reason", reason);
-	command = json_set_array(step, "command");
-	va_start(words, reason);
-	while ((word = va_arg(words, const char *)))
-		json_append(command, json_new_string(word));
-	va_end(words);
+	json_set_strv(step, "command", (char *const *)words);
 	json_append(plan, step);
-	return command;
+	return json_get(step, "command");
 }
+
+#define STEP(plan, action, path, reason, ...)                                                      \
+	add_step(plan, action, path, reason, (const char *const[]){__VA_ARGS__, NULL})
 
 static void add_words(struct json *command, char *const *words)
 {
@@ -239,13 +235,13 @@ static void plan_rules(struct planning *planning, const char *path, const struct
 	char position[32];
 
 	if (n > 0)
-		add_words(add_step(planning->plan, APPLY_CHANGE, path, "its egress rules differ",
-				  "egress", "add", "--at", "1", path, NULL),
+		add_words(STEP(planning->plan, APPLY_CHANGE, path, "its egress rules differ",
+				  "egress", "add", "--at", "1", path),
 			traffic->rules);
 	if (old == 0)
 		return;
-	command = add_step(planning->plan, APPLY_CHANGE, path, "its egress rules differ", "egress",
-		"rm", path, NULL);
+	command = STEP(planning->plan, APPLY_CHANGE, path, "its egress rules differ", "egress",
+		"rm", path);
 	for (size_t i = 1; i <= old; i++) {
 		snprintf(position, sizeof(position), "%zu", n + i);
 		json_append(command, json_new_string(position));
@@ -255,12 +251,12 @@ static void plan_rules(struct planning *planning, const char *path, const struct
 static void plan_traffic(struct planning *planning, const char *path, const struct traffic *traffic)
 {
 	if (traffic->remove_ports)
-		add_words(add_step(planning->plan, APPLY_CHANGE, path, "a port is not wanted",
-				  "port", "rm", path, NULL),
+		add_words(STEP(planning->plan, APPLY_CHANGE, path, "a port is not wanted",
+				  "port", "rm", path),
 			traffic->remove_ports);
 	if (traffic->add_ports)
-		add_words(add_step(planning->plan, APPLY_CHANGE, path, "a port is missing", "port",
-				  "add", path, NULL),
+		add_words(STEP(planning->plan, APPLY_CHANGE, path, "a port is missing", "port",
+				  "add", path),
 			traffic->add_ports);
 	if (!same(traffic->rules, traffic->old_rules))
 		plan_rules(planning, path, traffic);
@@ -287,7 +283,7 @@ static int load_config(int childfd, struct json **ret, struct err *err)
 {
 	autofree char *text = NULL;
 	autoclose int bundle = -1;
-	size_t length;
+	size_t length = 0;
 	int r;
 
 	r = file_open_dir(childfd, CONTAINER_BUNDLE, &bundle, err);
@@ -323,7 +319,7 @@ static void plan_create(struct planning *planning, const struct apply_container 
 {
 	autofree char *name = text_format("--name=%s", path);
 	struct json *command =
-		add_step(planning->plan, APPLY_CREATE, path, reason, "create", name, NULL);
+		STEP(planning->plan, APPLY_CREATE, path, reason, "create", name);
 
 	add_words(command, container->arguments);
 	if (container->command) {
@@ -334,7 +330,7 @@ static void plan_create(struct planning *planning, const struct apply_container 
 
 static void plan_start(struct planning *planning, const char *path, const char *reason)
 {
-	add_step(planning->plan, APPLY_START, path, reason, "start", path, NULL);
+	STEP(planning->plan, APPLY_START, path, reason, "start", path);
 }
 
 static void add_text(struct json *command, char *text)
@@ -354,8 +350,8 @@ static void plan_update(struct planning *planning, const char *path,
 
 	if (!policy && !swap && limits->cpu_milli == old->cpu_milli && limits->pids == old->pids)
 		return;
-	command = add_step(planning->plan, APPLY_CHANGE, path,
-		policy ? "its restart policy differs" : "its limits differ", "update", NULL);
+	command = STEP(planning->plan, APPLY_CHANGE, path,
+		policy ? "its restart policy differs" : "its limits differ", "update");
 	if (swap && limits->memory == 0) {
 		add_text(command, strdup("--memory=-1"));
 	} else if (swap) {
@@ -414,7 +410,7 @@ static int plan_existing(struct planning *planning, const struct apply_container
 		text_copy(difference, sizeof(difference), "limits, and it has no cgroup");
 	if (difference[0]) {
 		snprintf(reason, sizeof(reason), "it differs, and cannot be changed: %s", difference);
-		add_step(planning->plan, APPLY_REMOVE, path, reason, "rm", "-f", path, NULL);
+		STEP(planning->plan, APPLY_REMOVE, path, reason, "rm", "-f", path);
 		plan_create(planning, container, path, "made anew");
 		if (should_run)
 			plan_start(planning, path, "made anew");
@@ -426,7 +422,7 @@ static int plan_existing(struct planning *planning, const struct apply_container
 	if (should_run && !runs)
 		plan_start(planning, path, "it does not run");
 	if (!should_run && runs)
-		add_step(planning->plan, APPLY_STOP, path, "it runs", "stop", path, NULL);
+		STEP(planning->plan, APPLY_STOP, path, "it runs", "stop", path);
 	return 0;
 }
 
@@ -509,7 +505,7 @@ static int plan_new_pod(struct planning *planning, const char *reason)
 
 	planning->is_anew = true;
 	planning->runs = false;
-	add_words(add_step(planning->plan, APPLY_CREATE, pod->path, reason, "create", pod->path, NULL),
+	add_words(STEP(planning->plan, APPLY_CREATE, pod->path, reason, "create", pod->path),
 		pod->arguments);
 	if (pod->running)
 		plan_start(planning, pod->path, "it does not run");
@@ -525,7 +521,7 @@ static int plan_anew(struct planning *planning, const char *difference)
 	if (r < 0)
 		return r;
 	snprintf(reason, sizeof(reason), "it differs, and cannot be changed: %s", difference);
-	add_step(planning->plan, APPLY_REMOVE, path, reason, "rm", "-f", path, NULL);
+	STEP(planning->plan, APPLY_REMOVE, path, reason, "rm", "-f", path);
 	return plan_new_pod(planning, "made anew");
 }
 
@@ -543,7 +539,7 @@ static void plan_state(struct planning *planning)
 	const struct apply_pod *pod = planning->pod;
 
 	if (!pod->running && planning->runs)
-		add_step(planning->plan, APPLY_STOP, pod->path, "it runs", "stop", pod->path, NULL);
+		STEP(planning->plan, APPLY_STOP, pod->path, "it runs", "stop", pod->path);
 	if (!pod->running || planning->runs || wants_container(pod))
 		return;
 	plan_start(planning, pod->path, "it does not run");
@@ -551,8 +547,8 @@ static void plan_state(struct planning *planning)
 		autofree char *path = text_format("%s/%s", pod->path, pod->containers[i].name);
 
 		if (path && is_applied(planning->podfd, pod->containers[i].name))
-			add_step(planning->plan, APPLY_STOP, path, "it was started with its pod",
-				"stop", path, NULL);
+			STEP(planning->plan, APPLY_STOP, path, "it was started with its pod",
+				"stop", path);
 	}
 }
 
@@ -618,8 +614,8 @@ static int plan_unwanted(struct planning *planning)
 
 		if (path && !is_defined(planning->pod, names[i]) &&
 			is_applied(planning->podfd, names[i]))
-			add_step(planning->plan, APPLY_REMOVE, path, "no definition has it", "rm",
-				"-f", path, NULL);
+			STEP(planning->plan, APPLY_REMOVE, path, "no definition has it", "rm",
+				"-f", path);
 	}
 	return r;
 }
@@ -660,6 +656,6 @@ int apply_plan_prune(const struct ctl *ctl, const char *path, struct json *plan,
 		return r == -ENOENT ? 0 : r;
 	r = refuse_others(podfd, path, err);
 	if (r == 0)
-		add_step(plan, APPLY_REMOVE, path, "no definition is of it", "rm", "-f", path, NULL);
+		STEP(plan, APPLY_REMOVE, path, "no definition is of it", "rm", "-f", path);
 	return r;
 }
