@@ -46,7 +46,7 @@ disarm() {
 }
 
 complain() { # what
-	echo "$program, $action at call $n of $operation ($(cat "$BATS_FILE_TMPDIR/fault-fired")): $1"
+	echo "$program, $action at call $n of $operation ($(cat "$BATS_FILE_TMPDIR/fault-fired" 2>&1)): $1"
 	cat "$PODD_ROOT"/*/podd.log "$PODD_ROOT"/*/children/*/shim.log 2>/dev/null | tail -n 20
 	failures=$((failures + 1))
 }
@@ -70,6 +70,7 @@ examine() {
 		try start net0
 	fi
 	[ ! -e "$PODD_ROOT/net0" ] || try rm -f -t 0 net0
+	[ -z "$(crun list -q)" ] || crun delete -f net0.a >/dev/null 2>&1 || true
 	answer=$(ls -A "$PODD_ROOT")
 	[ -z "$answer" ] || complain "left: $(find "$PODD_ROOT")"
 	podctl rm -f -t 0 net0 >/dev/null 2>&1 || true
@@ -79,15 +80,19 @@ examine() {
 # one_fault N ACTION: prepares, has the operation fail there, and looks. Return: 1 when the program has
 # no such place.
 one_fault() {
+	local result=0
 	n=$1 action=$2
-	$preparation >/dev/null
+	$preparation >"$BATS_TEST_TMPDIR/output" 2>&1 || fail "$preparation: $(<"$BATS_TEST_TMPDIR/output")" || exit 1
 	arm "$program" "$n" "$action"
-	timeout 20 bash -c "$(declare -f podctl "$operation"); $operation" >/dev/null 2>&1 3>&- || true
+	timeout 20 bash -c "$(declare -f podctl "$operation"); $operation" >"$BATS_TEST_TMPDIR/output" 2>&1 \
+		3>&- || result=$?
 	if disarm; then
 		examine
 		[ "$failures" -lt 5 ] || fail "too many"
 	else
+		[ "$result" -eq 0 ] || complain "$(<"$BATS_TEST_TMPDIR/output")"
 		podctl rm -f -t 0 net0 >/dev/null
+		[ -z "$(crun list -q)" ] || crun delete -f net0.a >/dev/null 2>&1 || true
 		return 1
 	fi
 }
@@ -126,6 +131,18 @@ a_container() {
 	a_running_pod && box run a -d --network podd --stop-signal KILL sleep 1000
 }
 
+# One that a runtime on the host starts, and the hook attaches.
+a_bundle() {
+	rm -rf "$BATS_TEST_TMPDIR/bundle"
+	make_bundle "$BATS_TEST_TMPDIR/bundle" sleep 1000
+	a_running_pod && podctl bundle --name a --network podd net0 "$BATS_TEST_TMPDIR/bundle"
+}
+an_attached_bundle() {
+	a_bundle && crun run -d --bundle "$BATS_TEST_TMPDIR/bundle" net0.a </dev/null
+}
+
+do_attach() { crun run -d --bundle "$BATS_TEST_TMPDIR/bundle" net0.a </dev/null; }
+do_detach() { crun delete -f net0.a; }
 do_create() { podctl create net0; }
 do_start() { podctl start net0; }
 do_stop() { podctl stop -t 1 net0; }
@@ -152,5 +169,9 @@ do_change() {
 @test "podctl stop of a container" { each_fault do_stop_container a_container podctl podd podd-shim podd-hook; }
 
 @test "podctl rm of a container" { each_fault do_remove_container a_container podctl podd podd-shim podd-hook; }
+
+@test "a runtime of the host's: attaching" { each_fault do_attach a_bundle podd-hook podd; }
+
+@test "a runtime of the host's: detaching" { each_fault do_detach an_attached_bundle podd-hook podd; }
 
 @test "ports, egress rules, the restart policy" { each_fault do_change a_container podctl podd; }
