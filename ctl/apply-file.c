@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Definitions of pods: see apply-file.h. Each option becomes an argument, which goes where the verb's own
- * table says, and is what that verb is given later. */
+/* Definitions of pods: see apply-file.h. Each option becomes an argument, which goes where the
+ * verb's own table says, and is what that verb is given later. */
 
 #include "apply-file.h"
 
@@ -36,8 +36,8 @@ void apply_pod_free(struct apply_pod *pod)
 
 /* ---- problems ---- */
 
-static void __attribute__((format(printf, 3, 4))) complain(
-	struct reading *reading, const char *path, const char *format, ...)
+static void __attribute__((format(printf, 3, 4)))
+complain(struct reading *reading, const char *path, const char *format, ...)
 {
 	char text[ERR_MSG_MAX];
 	autofree char *line = NULL;
@@ -53,8 +53,8 @@ static void __attribute__((format(printf, 3, 4))) complain(
 	strv_add(reading->problems, line);
 }
 
-static bool is_a(struct reading *reading, const struct json *value, enum json_type type,
-	const char *path)
+static bool is_a(
+	struct reading *reading, const struct json *value, enum json_type type, const char *path)
 {
 	if (json_type(value) == type)
 		return true;
@@ -140,8 +140,7 @@ static void set_one(const struct target *target, const struct option *option,
 		set_list(target, option, text, path);
 		return;
 	}
-	if (option->number &&
-		text_to_uint32(text, option->min, option->max, option->number) < 0) {
+	if (option->number && text_to_uint32(text, option->min, option->max, option->number) < 0) {
 		complain(target->reading, path, "must be a number from %u to %u, not \"%s\"",
 			option->min, option->max, text);
 		return;
@@ -192,9 +191,8 @@ static void set_several(const struct target *target, const struct option *option
 		return;
 	}
 	for (size_t i = 0; i < json_length(value); i++) {
-		autofree char *inner =
-			is_object ? text_format("%s.%s", path, json_key_at(value, i))
-				  : text_format("%s[%zu]", path, i);
+		autofree char *inner = is_object ? text_format("%s.%s", path, json_key_at(value, i))
+						 : text_format("%s[%zu]", path, i);
 
 		if (!inner)
 			target->reading->failed = true;
@@ -205,8 +203,8 @@ static void set_several(const struct target *target, const struct option *option
 	}
 }
 
-static void set_option(const struct target *target, const char *name, const struct json *value,
-	const char *path)
+static void set_option(
+	const struct target *target, const char *name, const struct json *value, const char *path)
 {
 	const struct option *option = find_option(target, name);
 	enum json_type type = json_type(value);
@@ -265,8 +263,8 @@ static void check_members(struct reading *reading, const struct json *object, co
 	}
 }
 
-static void read_state(struct reading *reading, const struct json *object, const char *path,
-	bool *ret)
+static void read_state(
+	struct reading *reading, const struct json *object, const char *path, bool *ret)
 {
 	const struct json *value = json_get(object, "state");
 	const char *state = json_string(value);
@@ -280,8 +278,8 @@ static void read_state(struct reading *reading, const struct json *object, const
 		complain(reading, path, "must be \"running\" or \"stopped\"");
 }
 
-static void read_command(struct reading *reading, const struct json *object, const char *path,
-	char ***ret)
+static void read_command(
+	struct reading *reading, const struct json *object, const char *path, char ***ret)
 {
 	const struct json *command = json_get(object, "command");
 
@@ -298,8 +296,8 @@ static void read_command(struct reading *reading, const struct json *object, con
 }
 
 /* What names a place must name the same one for every caller. */
-static void require_absolute(struct reading *reading, const struct json *options, const char *key,
-	const char *where)
+static void require_absolute(
+	struct reading *reading, const struct json *options, const char *key, const char *where)
 {
 	const char *value = json_string(json_get(options, key));
 
@@ -343,7 +341,8 @@ static int read_container(struct reading *reading, const char *name, const struc
 	return 0;
 }
 
-static int read_containers(struct reading *reading, const struct json *object, struct apply_pod *pod)
+static int read_containers(
+	struct reading *reading, const struct json *object, struct apply_pod *pod)
 {
 	int r = 0;
 
@@ -399,8 +398,8 @@ int apply_file_pod(const char *file, char ret[NAME_PATH_SIZE], struct err *err)
 	return name_check_path(ret, err);
 }
 
-int apply_file_parse(const char *file, const char *text, size_t length, struct apply_pod **ret,
-	char ***problems)
+int apply_file_parse(
+	const char *file, const char *text, size_t length, struct apply_pod **ret, char ***problems)
 {
 	struct reading reading = {.file = file, .problems = problems};
 	autoptr(apply_pod) pod = calloc(1, sizeof(*pod));

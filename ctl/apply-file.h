@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * pods.d/NAME.json: what a pod and its containers shall be, see schemas/pods.d.schema.json. Options are
- * those of podctl create and podctl run, by their long names and from their tables; a text for one with
- * a value, a boolean for a flag, an array for one that may be repeated, an object for one of KEY=VALUE.
+ * pods.d/NAME.json: what a pod and its containers shall be, see schemas/pods.d.schema.json. Options
+ * are those of podctl create and podctl run, by their long names and from their tables; a text for
+ * one with a value, a boolean for a flag, an array for one that may be repeated, an object for one
+ * of KEY=VALUE.
  *
  * NAME.json is the pod NAME; a dot in NAME stands for '/', as in OCI ids.
  */
@@ -26,13 +27,13 @@
 struct apply_container {
 	char name[NAME_COMPONENT_MAX + 1];
 	bool running;
-	char **command;                    /* NULL: none */
+	char **command;			   /* NULL: none */
 	struct container_options *options; /* their texts are in @arguments */
-	char **arguments;                  /* "--memory=64m" ... */
+	char **arguments;		   /* "--memory=64m" ... */
 };
 
 struct apply_pod {
-	char *file;                        /* its name, for messages */
+	char *file; /* its name, for messages */
 	char path[NAME_PATH_SIZE];
 	bool running;
 	struct create_options *options;
@@ -44,8 +45,8 @@ struct apply_pod {
 void apply_pod_free(struct apply_pod *pod);
 CLEANUP_DEFINE(apply_pod, apply_pod_free)
 
-/* Reads a text. What is wrong with it is appended to *problems, "FILE: PATH: reason" each, all that can
- * be found. Return: 0; -EINVAL with problems; -ENOMEM. */
+/* Reads a text. What is wrong with it is appended to *problems, "FILE: PATH: reason" each, all that
+ * can be found. Return: 0; -EINVAL with problems; -ENOMEM. */
 int apply_file_parse(const char *file, const char *text, size_t length, struct apply_pod **ret,
 	char ***problems);
 

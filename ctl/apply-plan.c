@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Plans: see apply-plan.h. The definition is built just as podctl create would build it, and compared
- * with what lies in the records.
+ * Plans: see apply-plan.h. The definition is built just as podctl create would build it, and
+ * compared with what lies in the records.
  *
  *   ports, egress rules                   changed while the pod, or the container, runs
  *   limits, the restart policy            changed at any time, by podctl update
@@ -32,8 +32,8 @@ struct planning {
 	const struct apply_pod *pod;
 	struct json *plan;
 	struct err *err;
-	int podfd;                /* -1: there is no such pod */
-	bool is_anew;             /* it will be made, or made anew */
+	int podfd;    /* -1: there is no such pod */
+	bool is_anew; /* it will be made, or made anew */
 	bool runs;
 	struct pod_spec wanted;
 	struct pod_network network; /* what is published and let out now */
@@ -52,8 +52,11 @@ static void planning_done(struct planning *planning)
 static struct json *add_step(struct json *plan, enum apply_action action, const char *path,
 	const char *reason, const char *const *words)
 {
-	static const char *const names[] = {[APPLY_REMOVE] = "remove", [APPLY_CREATE] = "create",
-		[APPLY_CHANGE] = "change", [APPLY_START] = "start", [APPLY_STOP] = "stop"};
+	static const char *const names[] = {[APPLY_REMOVE] = "remove",
+		[APPLY_CREATE] = "create",
+		[APPLY_CHANGE] = "change",
+		[APPLY_START] = "start",
+		[APPLY_STOP] = "stop"};
 	struct json *step = json_new_object();
 
 	json_set_string(step, "action", names[action]);
@@ -64,7 +67,7 @@ static struct json *add_step(struct json *plan, enum apply_action action, const 
 	return json_get(step, "command");
 }
 
-#define STEP(plan, action, path, reason, ...)                                                      \
+#define STEP(plan, action, path, reason, ...) \
 	add_step(plan, action, path, reason, (const char *const[]){__VA_ARGS__, NULL})
 
 static void add_words(struct json *command, char *const *words)
@@ -97,11 +100,12 @@ static void differences(const struct json *a, const struct json *b, const char *
 			while (j < n && strcmp(except[j], key) != 0)
 				j++;
 			/* The second turn is for what the first object lacks. */
-			if (j < n || (turn && value) || (value && json_equal(json_at(one, i), value)))
+			if (j < n || (turn && value) ||
+				(value && json_equal(json_at(one, i), value)))
 				continue;
 			if (used < size)
-				used += (size_t)snprintf(ret + used, size - used, "%s%s",
-					used ? ", " : "", key);
+				used += (size_t)snprintf(
+					ret + used, size - used, "%s%s", used ? ", " : "", key);
 		}
 	}
 }
@@ -126,7 +130,8 @@ static int missing_in(char *const *wanted, char *const *have, char ***ret)
 	return r;
 }
 
-static int ports_of(const struct planning *planning, const char *child, char *const *own, char ***ret)
+static int ports_of(
+	const struct planning *planning, const char *child, char *const *own, char ***ret)
 {
 	int r = 0;
 
@@ -184,9 +189,9 @@ static bool same(char *const *a, char *const *b)
 struct traffic {
 	char **add_ports;
 	char **remove_ports;
-	char **rules;    /* wanted */
+	char **rules; /* wanted */
 	char **old_rules;
-	bool own_goes;   /* one of the container's own ports is not wanted any more */
+	bool own_goes; /* one of the container's own ports is not wanted any more */
 };
 
 static void traffic_done(struct traffic *traffic)
@@ -203,7 +208,8 @@ static bool traffic_differs(const struct traffic *traffic)
 	       !same(traffic->rules, traffic->old_rules);
 }
 
-/* @own: ports that only the record of a container has; @first: rules that podd does not have yet. */
+/* @own: ports that only the record of a container has; @first: rules that podd does not have yet.
+ */
 static int compare_traffic(const struct planning *planning, const char *child, char *const *publish,
 	char *const *egress, char *const *own, char *const *first, struct traffic *ret)
 {
@@ -251,8 +257,8 @@ static void plan_rules(struct planning *planning, const char *path, const struct
 static void plan_traffic(struct planning *planning, const char *path, const struct traffic *traffic)
 {
 	if (traffic->remove_ports)
-		add_words(STEP(planning->plan, APPLY_CHANGE, path, "a port is not wanted",
-				  "port", "rm", path),
+		add_words(STEP(planning->plan, APPLY_CHANGE, path, "a port is not wanted", "port",
+				  "rm", path),
 			traffic->remove_ports);
 	if (traffic->add_ports)
 		add_words(STEP(planning->plan, APPLY_CHANGE, path, "a port is missing", "port",
@@ -266,8 +272,8 @@ static void plan_traffic(struct planning *planning, const char *path, const stru
 
 /* As of what is not compared: what is changed at any time, what podd has, and what differs by where
  * apply is called. */
-static const char *const spec_except[] = {"created", "limits", "restart", "restartMax", "publish",
-	"egress", "cgroup"};
+static const char *const spec_except[] = {
+	"created", "limits", "restart", "restartMax", "publish", "egress", "cgroup"};
 
 /* config.json without what follows from those. */
 static void strip_config(struct json *config)
@@ -318,8 +324,7 @@ static void plan_create(struct planning *planning, const struct apply_container 
 	const char *path, const char *reason)
 {
 	autofree char *name = text_format("--name=%s", path);
-	struct json *command =
-		STEP(planning->plan, APPLY_CREATE, path, reason, "create", name);
+	struct json *command = STEP(planning->plan, APPLY_CREATE, path, reason, "create", name);
 
 	add_words(command, container->arguments);
 	if (container->command) {
@@ -371,8 +376,8 @@ static void plan_update(struct planning *planning, const char *path,
 	if (policy && wanted->restart == RESTART_ON_FAILURE && wanted->restart_max)
 		add_text(command, text_format("--restart=on-failure:%u", wanted->restart_max));
 	else if (policy)
-		add_text(command, text_format("--restart=%s",
-					  container_restart_name(wanted->restart)));
+		add_text(command,
+			text_format("--restart=%s", container_restart_name(wanted->restart)));
 	json_append(command, json_new_string(path));
 }
 
@@ -409,7 +414,8 @@ static int plan_existing(struct planning *planning, const struct apply_container
 	if (!difference[0] && !has.cgroup && limits_differ(wanted, &has))
 		text_copy(difference, sizeof(difference), "limits, and it has no cgroup");
 	if (difference[0]) {
-		snprintf(reason, sizeof(reason), "it differs, and cannot be changed: %s", difference);
+		snprintf(reason, sizeof(reason), "it differs, and cannot be changed: %s",
+			difference);
 		STEP(planning->plan, APPLY_REMOVE, path, reason, "rm", "-f", path);
 		plan_create(planning, container, path, "made anew");
 		if (should_run)
@@ -455,8 +461,8 @@ static int plan_container(struct planning *planning, const struct apply_containe
 /* ---- the pod ---- */
 
 /* What the environment of podctl create says is not the definition's. */
-static const char *const pod_except[] = {"created", "path", "publish", "egress", "cniConfigDirs",
-	"cniPluginDirs"};
+static const char *const pod_except[] = {
+	"created", "path", "publish", "egress", "cniConfigDirs", "cniPluginDirs"};
 
 static bool is_defined(const struct apply_pod *pod, const char *name)
 {
@@ -488,12 +494,14 @@ static int refuse_others(int podfd, const char *path, struct err *err)
 	if (r < 0)
 		return r;
 	if (pods[0])
-		return err_set(err, -EBUSY, "pod %s must go, but pod %s/%s is in it: remove that first",
-			path, path, pods[0]);
+		return err_set(err, -EBUSY,
+			"pod %s must go, but pod %s/%s is in it: remove that first", path, path,
+			pods[0]);
 	for (size_t i = 0; containers[i]; i++)
 		if (!is_applied(podfd, containers[i]))
 			return err_set(err, -EBUSY,
-				"pod %s must go, but podctl apply did not make container %s/%s in it: "
+				"pod %s must go, but podctl apply did not make container %s/%s in "
+				"it: "
 				"remove that first",
 				path, path, containers[i]);
 	return 0;
@@ -590,7 +598,8 @@ static int plan_existing_pod(struct planning *planning)
 	differences(wanted_json, has_json, pod_except, sizeof(pod_except) / sizeof(char *),
 		difference, sizeof(difference));
 	if (!difference[0] && traffic_differs(&traffic) && !(planning->runs && pod->running))
-		text_copy(difference, sizeof(difference), "ports or egress rules, and it does not run");
+		text_copy(difference, sizeof(difference),
+			"ports or egress rules, and it does not run");
 	if (difference[0])
 		return plan_anew(planning, difference);
 	if (planning->runs && pod->running && !proc_alive(&state.podd))
@@ -614,14 +623,14 @@ static int plan_unwanted(struct planning *planning)
 
 		if (path && !is_defined(planning->pod, names[i]) &&
 			is_applied(planning->podfd, names[i]))
-			STEP(planning->plan, APPLY_REMOVE, path, "no definition has it", "rm",
-				"-f", path);
+			STEP(planning->plan, APPLY_REMOVE, path, "no definition has it", "rm", "-f",
+				path);
 	}
 	return r;
 }
 
-int apply_plan_pod(const struct ctl *ctl, const struct apply_pod *pod, bool prune, struct json *plan,
-	struct err *err)
+int apply_plan_pod(const struct ctl *ctl, const struct apply_pod *pod, bool prune,
+	struct json *plan, struct err *err)
 {
 	cleanup(planning_done) struct planning planning = {
 		.ctl = ctl, .pod = pod, .plan = plan, .err = err, .podfd = -1};

@@ -6,10 +6,10 @@
  *       ▲                       │
  *       └────podd is there──────┘
  *
- * A podd that is asked says first which number its last event has. What has a smaller one is read from
- * the log, what has a greater one comes from podd: so there is no gap, and nothing comes twice. What was
- * made up from records while there was no podd is told once more by the next one, marked as late, and
- * known by its record.
+ * A podd that is asked says first which number its last event has. What has a smaller one is read
+ * from the log, what has a greater one comes from podd: so there is no gap, and nothing comes
+ * twice. What was made up from records while there was no podd is told once more by the next one,
+ * marked as late, and known by its record.
  */
 
 #include <errno.h>
@@ -41,9 +41,9 @@
 struct source {
 	char pod[NAME_PATH_SIZE];
 	char created[RECORD_TIME_SIZE]; /* another one: another pod of that name */
-	struct varlink_client *client;  /* NULL: it has no podd */
+	struct varlink_client *client;	/* NULL: it has no podd */
 	struct json *ledger;
-	int64_t seq;                    /* of the last event that was told */
+	int64_t seq; /* of the last event that was told */
 	bool is_there;
 };
 
@@ -144,8 +144,7 @@ static void watch_directory(const struct event_sources *sources, int dirfd)
 
 static void watch_name(const struct event_sources *sources, int dirfd, const char *name)
 {
-	autoclose int fd =
-		openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	autoclose int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd >= 0)
 		watch_directory(sources, fd);
@@ -262,8 +261,8 @@ static void read_log(struct event_sources *sources, struct source *source, int p
 			add_news(sources, source, json_copy(json_at(log, i)));
 }
 
-static void read_records(struct event_sources *sources, struct source *source, int podfd,
-	const char *horizon)
+static void read_records(
+	struct event_sources *sources, struct source *source, int podfd, const char *horizon)
 {
 	const struct event_comparison comparison = {
 		.podfd = podfd,
@@ -376,8 +375,8 @@ static void drain(int fd)
 }
 
 /* Return: as event_sources_step(), with *ret_changed: are there others now? */
-static int wait_for(struct event_sources *sources, int timeout_ms, bool *ret_changed,
-	struct err *err)
+static int wait_for(
+	struct event_sources *sources, int timeout_ms, bool *ret_changed, struct err *err)
 {
 	autofree struct pollfd *fds = calloc(sources->n + 2, sizeof(*fds));
 	struct pollfd *inotify, *output;
@@ -387,8 +386,8 @@ static int wait_for(struct event_sources *sources, int timeout_ms, bool *ret_cha
 		return err_oom(err);
 	for (size_t i = 0; i < sources->n; i++)
 		fds[i] = (struct pollfd){.fd = sources->list[i]->client
-						 ? varlink_client_fd(sources->list[i]->client)
-						 : -1,
+						       ? varlink_client_fd(sources->list[i]->client)
+						       : -1,
 			.events = POLLIN};
 	inotify = &fds[sources->n];
 	output = inotify + 1;

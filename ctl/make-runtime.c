@@ -132,7 +132,8 @@ static void drop_without(struct making *making, unsigned controllers, const char
 	};
 
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-		if (!making->only_described && wanted[i].asked && !(controllers & wanted[i].controller))
+		if (!making->only_described && wanted[i].asked &&
+			!(controllers & wanted[i].controller))
 			ctl_warning("%s has no effect: the controller %s is not there%s%s",
 				wanted[i].option, cgroup_controller_name(wanted[i].controller),
 				why ? ": " : " in the cgroup that is delegated to you",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * podctl apply: has pods be as the files of a directory say. All of them are read and compared first;
- * what is wrong with any is said, and nothing done then. Each step is a verb of podctl, which runs in a
- * child, as if somebody had typed it.
+ * podctl apply: has pods be as the files of a directory say. All of them are read and compared
+ * first; what is wrong with any is said, and nothing done then. Each step is a verb of podctl,
+ * which runs in a child, as if somebody had typed it.
  */
 
 #include <errno.h>
@@ -37,7 +37,7 @@ struct apply {
 	bool dry_run;
 	bool prune;
 	bool json;
-	char **names;      /* pods that are meant; NULL: all */
+	char **names; /* pods that are meant; NULL: all */
 	char **problems;
 	size_t n;
 	struct apply_pod **pods;
@@ -71,7 +71,8 @@ static int find_dir(struct apply *apply, struct err *err)
 	else if (home && *home == '/')
 		apply->default_dir = text_format("%s/.config/podd/pods.d", home);
 	else
-		return err_set(err, -ENOENT, "neither $XDG_CONFIG_HOME nor $HOME is set; use --dir");
+		return err_set(
+			err, -ENOENT, "neither $XDG_CONFIG_HOME nor $HOME is set; use --dir");
 	apply->dir = apply->default_dir;
 	return apply->dir ? 0 : err_oom(err);
 }
@@ -191,8 +192,8 @@ static int make_plan(struct apply *apply, struct err *err)
 	for (size_t i = 0; r == 0 && i < apply->n; i++) {
 		struct err problem = {};
 
-		if (apply_plan_pod(apply->ctl, apply->pods[i], apply->prune, apply->plan, &problem) <
-			0)
+		if (apply_plan_pod(
+			    apply->ctl, apply->pods[i], apply->prune, apply->plan, &problem) < 0)
 			r = add_problem(apply, apply->pods[i]->file, &problem);
 	}
 	return r;
@@ -248,8 +249,8 @@ static int print_plan(const struct apply *apply)
 
 /* ---- doing it ---- */
 
-static const struct ctl_verb *const step_verbs[] = {&verb_create, &verb_start, &verb_stop, &verb_rm,
-	&verb_update, &verb_port, &verb_egress};
+static const struct ctl_verb *const step_verbs[] = {
+	&verb_create, &verb_start, &verb_stop, &verb_rm, &verb_update, &verb_port, &verb_egress};
 
 static int run_words(const struct ctl *ctl, int argc, char **argv)
 {
@@ -289,7 +290,9 @@ static int do_step(const struct ctl *ctl, const struct json *step)
 		if (errno != EINTR)
 			pid = -1;
 	if (pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		ctl_error("%s of %s failed; what was done before stays, and podctl apply goes on there",
+		ctl_error(
+			"%s of %s failed; what was done before stays, and podctl apply goes on "
+			"there",
 			action, path);
 		return CTL_FAILED;
 	}
@@ -341,12 +344,16 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 {
 	cleanup(apply_done) struct apply apply = {.ctl = ctl, .dirfd = -1};
 	const char *format = NULL;
-	const struct option options[] = {
-		{.name = "dry-run", .letter = 'n', .flag = &apply.dry_run,
-			.help = "only say what would be done"},
-		{.name = "prune", .flag = &apply.prune,
+	const struct option options[] = {{.name = "dry-run",
+						 .letter = 'n',
+						 .flag = &apply.dry_run,
+						 .help = "only say what would be done"},
+		{.name = "prune",
+			.flag = &apply.prune,
 			.help = "remove what apply has made and no file has any more"},
-		{.name = "dir", .argument = "DIR", .text = &apply.dir,
+		{.name = "dir",
+			.argument = "DIR",
+			.text = &apply.dir,
 			.help = "of the files (default: $XDG_CONFIG_HOME/podd/pods.d)"},
 		OPTION_FORMAT(&format), {}};
 	size_t n;
@@ -365,9 +372,11 @@ const struct ctl_verb verb_apply = {
 	.operands = "[POD...]",
 	.operands_max = SIZE_MAX,
 	.summary = "Have pods and containers be as files say",
-	.details = "Each file NAME.json says what the pod NAME and its containers shall be. What is missing\n"
-		   "is made, what differs is changed, or made anew where it cannot be changed. If\n"
-		   "anything is wrong with a file, nothing is done.",
+	.details =
+		"Each file NAME.json says what the pod NAME and its containers shall be. What is "
+		"missing\n"
+		"is made, what differs is changed, or made anew where it cannot be changed. If\n"
+		"anything is wrong with a file, nothing is done.",
 	.example = "podctl apply --dry-run",
 	.run = run,
 };

@@ -29,7 +29,8 @@
 #define PLAIN "text/plain; charset=utf-8"
 
 /* A podd that does not answer costs what only it knows. */
-static int add_pod(const struct ctl *ctl, struct metrics *metrics, const char *path, struct err *err)
+static int add_pod(
+	const struct ctl *ctl, struct metrics *metrics, const char *path, struct err *err)
 {
 	cleanup(supervisor_done) struct supervisor supervisor = SUPERVISOR_NONE;
 	autoptr(json) inspection = NULL;
@@ -44,8 +45,8 @@ static int add_pod(const struct ctl *ctl, struct metrics *metrics, const char *p
 	return metrics_add_pod(metrics, podfd, path, inspection, err);
 }
 
-static int collect(const struct ctl *ctl, char *const *pods, char **ret, size_t *ret_length,
-	struct err *err)
+static int collect(
+	const struct ctl *ctl, char *const *pods, char **ret, size_t *ret_length, struct err *err)
 {
 	autoptr(metrics) metrics = NULL;
 	autostrv all = NULL;
@@ -126,7 +127,8 @@ static int answer(const struct ctl *ctl, char *const *pods)
 	/* Who does not read its answer ends it. */
 	alarm(ANSWER_TIMEOUT_S);
 	r = fd_write_all(STDOUT_FILENO, head,
-		http_answer_head(status, status == 200 ? METRICS_CONTENT_TYPE : PLAIN, length, head));
+		http_answer_head(
+			status, status == 200 ? METRICS_CONTENT_TYPE : PLAIN, length, head));
 	if (r == 0 && !is_head)
 		r = fd_write_all(STDOUT_FILENO, body, length);
 	return r < 0 ? CTL_FAILED : CTL_OK;
@@ -136,7 +138,8 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 {
 	bool http = false;
 	const struct option options[] = {
-		{.name = "http", .flag = &http,
+		{.name = "http",
+			.flag = &http,
 			.help = "answer one HTTP request on the standard input"},
 		{}};
 	size_t n;
@@ -152,8 +155,9 @@ const struct ctl_verb verb_metrics = {
 	.operands = "[POD...]",
 	.operands_max = SIZE_MAX,
 	.summary = "Print what is measured, for Prometheus",
-	.details = "Without POD: of all pods. Each pod that runs also has it on metrics.sock in its\n"
-		   "directory, by HTTP.",
+	.details =
+		"Without POD: of all pods. Each pod that runs also has it on metrics.sock in its\n"
+		"directory, by HTTP.",
 	.example = "podctl metrics net0 | grep podd_uplink_bytes_total",
 	.run = run,
 };

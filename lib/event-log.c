@@ -121,7 +121,8 @@ static int open_both(int podfd, int fds[2])
 		r = open_file(podfd, EVENT_LOG_OLD, O_RDONLY, &again);
 		if (r < 0 && r != -ENOENT)
 			return r;
-		if ((old < 0 && again < 0) || (old >= 0 && again >= 0 && fd_same_file(old, again) > 0)) {
+		if ((old < 0 && again < 0) ||
+			(old >= 0 && again >= 0 && fd_same_file(old, again) > 0)) {
 			fds[0] = take_fd(&old);
 			fds[1] = take_fd(&young);
 			return 0;

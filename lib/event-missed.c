@@ -111,7 +111,8 @@ static char *record_of_container(int childfd, const char *type)
 	cleanup(container_exit_done) struct container_exit exit = {};
 
 	if (strcmp(type, "create") == 0)
-		return container_spec_load(childfd, &spec, NULL) < 0 ? NULL : copy_time(spec.created);
+		return container_spec_load(childfd, &spec, NULL) < 0 ? NULL
+								     : copy_time(spec.created);
 	if (strcmp(type, "start") == 0)
 		return container_state_load(childfd, &state, NULL) < 0 ? NULL
 								       : copy_time(state.started);
@@ -174,8 +175,8 @@ static bool is_forgotten(const struct missing *missing, const char *time)
 	return horizon && strcmp(time, horizon) < 0;
 }
 
-static struct json *add(const struct missing *missing, const char *type, const char *time,
-	const char *record)
+static struct json *add(
+	const struct missing *missing, const char *type, const char *time, const char *record)
 {
 	struct json *event = event_new(missing->comparison->pod, missing->child, type, time);
 
@@ -259,8 +260,8 @@ static void compare_child(const struct missing *missing)
 	cleanup(container_exit_done) struct container_exit exit = {};
 	autoclose int childfd = -1;
 
-	if (hierarchy_open_child(missing->comparison->podfd, missing->child, false, &childfd, NULL) <
-		0)
+	if (hierarchy_open_child(
+		    missing->comparison->podfd, missing->child, false, &childfd, NULL) < 0)
 		return;
 	compare_attachment(missing, childfd);
 	if (container_spec_load(childfd, &spec, NULL) < 0)

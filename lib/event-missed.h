@@ -18,7 +18,8 @@ void event_ledger_note(struct json *ledger, const struct json *event);
 /* Was it told before: the same thing, as something that was made up from a record? Asked once only
  * for each: what comes again after that is another one. */
 bool event_ledger_has(struct json *ledger, const struct json *event);
-/* The record of what was told last; NULL: nothing was, or nothing with a record. @child NULL: the pod. */
+/* The record of what was told last; NULL: nothing was, or nothing with a record. @child NULL: the
+ * pod. */
 const char *event_ledger_record(const struct json *ledger, const char *child, const char *type);
 
 /* What a record of the child says about an event of that type that is told now; NULL: nothing.
@@ -35,8 +36,9 @@ struct event_comparison {
 	int podfd;
 	const char *pod;
 	const struct json *ledger;
-	const char *horizon; /* what is older was told, and the log of that is gone; NULL: nothing */
-	bool guess;          /* also what has no time in a record: then it is now */
+	const char
+		*horizon; /* what is older was told, and the log of that is gone; NULL: nothing */
+	bool guess;	  /* also what has no time in a record: then it is now */
 };
 /* What is missing in the ledger, each with "late", as an array; the oldest first. Return: 0 or
  * -errno. */

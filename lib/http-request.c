@@ -9,7 +9,6 @@
 
 #include <strings.h>
 
-
 struct span {
 	const char *data;
 	size_t length;
@@ -160,7 +159,8 @@ const char *http_reason(int status)
 size_t http_answer_head(int status, const char *type, size_t length, char *ret)
 {
 	int n = snprintf(ret, HTTP_ANSWER_HEAD_MAX,
-		"HTTP/1.0 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%sConnection: close\r\n\r\n",
+		"HTTP/1.0 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%sConnection: "
+		"close\r\n\r\n",
 		status, http_reason(status), type, length,
 		status == 405 ? "Allow: GET, HEAD\r\n" : "");
 

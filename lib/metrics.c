@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Metrics: see metrics.h. All samples of a family stand together, so each has a text of its own until
- * the end. */
+/* Metrics: see metrics.h. All samples of a family stand together, so each has a text of its own
+ * until the end. */
 
 #include "metrics.h"
 
@@ -169,7 +169,8 @@ static void put_label(FILE *stream, const struct label *label, bool first)
 }
 
 /* The name and the labels of a sample; its value follows. */
-static FILE *begin(struct metrics *metrics, enum family family, const struct label labels[LABELS_MAX])
+static FILE *begin(
+	struct metrics *metrics, enum family family, const struct label labels[LABELS_MAX])
 {
 	FILE *stream = metrics->families[family].stream;
 
@@ -180,13 +181,13 @@ static FILE *begin(struct metrics *metrics, enum family family, const struct lab
 	return stream;
 }
 
-#define SAMPLE(metrics, family, value, ...)                                                        \
-	fprintf(begin(metrics, family, (const struct label[LABELS_MAX]){__VA_ARGS__}),             \
+#define SAMPLE(metrics, family, value, ...)                                            \
+	fprintf(begin(metrics, family, (const struct label[LABELS_MAX]){__VA_ARGS__}), \
 		"%" PRId64 "\n", (int64_t)(value))
 
 /* One that is measured in microseconds, in seconds. */
-#define SAMPLE_US(metrics, family, us, ...)                                                        \
-	fprintf(begin(metrics, family, (const struct label[LABELS_MAX]){__VA_ARGS__}),             \
+#define SAMPLE_US(metrics, family, us, ...)                                            \
+	fprintf(begin(metrics, family, (const struct label[LABELS_MAX]){__VA_ARGS__}), \
 		"%" PRIu64 ".%06" PRIu64 "\n", (us) / 1000000, (us) % 1000000)
 
 /* A record's time. Return: false when there is none. */
@@ -221,7 +222,8 @@ static void add_scope(struct metrics *metrics, const char *pod, const struct jso
 	static const struct {
 		enum family family;
 		const char *out, *in;
-	} both[] = {{M_UPLINK_BYTES, "bytesOut", "bytesIn"}, {M_UPLINK_FRAMES, "framesOut", "framesIn"},
+	} both[] = {{M_UPLINK_BYTES, "bytesOut", "bytesIn"},
+		{M_UPLINK_FRAMES, "framesOut", "framesIn"},
 		{M_UPLINK_FRAME_BYTES, "frameBytesOut", "frameBytesIn"}};
 	const char *child = json_string(json_get(scope, "child"));
 
@@ -385,8 +387,7 @@ int metrics_add_pod(struct metrics *metrics, int podfd, const char *path,
 {
 	cleanup(pod_spec_done) struct pod_spec spec = {};
 	cleanup(pod_state_done) struct pod_state state = {};
-	const char *started =
-		json_string(json_get(json_get(inspection, "supervisor"), "started"));
+	const char *started = json_string(json_get(json_get(inspection, "supervisor"), "started"));
 	enum pod_phase now;
 	uint64_t us;
 
@@ -404,7 +405,8 @@ int metrics_add_pod(struct metrics *metrics, int podfd, const char *path,
 	add_uplink(metrics, path, json_get(inspection, "uplink"));
 	add_children(metrics, podfd, path);
 	if (length_of(metrics) > METRICS_BYTES_MAX)
-		return err_set(err, -E2BIG, "the metrics are more than %d bytes", METRICS_BYTES_MAX);
+		return err_set(
+			err, -E2BIG, "the metrics are more than %d bytes", METRICS_BYTES_MAX);
 	return 0;
 }
 

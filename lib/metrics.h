@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What is measured of pods and containers, in Prometheus' text format 0.0.4 (Prometheus documentation,
- * "Exposition formats"). From records, cgroups, and what podd answers to Inspect.
+ * What is measured of pods and containers, in Prometheus' text format 0.0.4 (Prometheus
+ * documentation, "Exposition formats"). From records, cgroups, and what podd answers to Inspect.
  */
 
 #include <stddef.h>
@@ -21,8 +21,9 @@ int metrics_new(struct metrics **ret, struct err *err);
 void metrics_free(struct metrics *metrics);
 CLEANUP_DEFINE(metrics, metrics_free)
 
-/* Adds a pod and its children; @inspection (NULL: it has no podd) is the answer to Inspect. What has a
- * record that cannot be read is left out. Return: 0; -E2BIG when there is no more room; -errno. */
+/* Adds a pod and its children; @inspection (NULL: it has no podd) is the answer to Inspect. What
+ * has a record that cannot be read is left out. Return: 0; -E2BIG when there is no more room;
+ * -errno. */
 int metrics_add_pod(struct metrics *metrics, int podfd, const char *path,
 	const struct json *inspection, struct err *err);
 

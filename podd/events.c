@@ -19,7 +19,7 @@ struct events {
 	struct event_log log;
 	struct json *ledger;
 	char horizon[RECORD_TIME_SIZE]; /* "": the log has everything */
-	bool is_broken;                 /* was told */
+	bool is_broken;			/* was told */
 };
 
 static void tell(struct pod *pod, struct json *event)
@@ -108,8 +108,8 @@ void events_catch_up(struct pod *pod)
 	struct err err = {};
 
 	if (event_missed(&comparison, &missed, &err) < 0)
-		fprintf(stderr, "podd: pod %s: comparing records with what was told: %s\n", pod->path,
-			err.msg);
+		fprintf(stderr, "podd: pod %s: comparing records with what was told: %s\n",
+			pod->path, err.msg);
 	for (size_t i = 0; i < json_length(missed); i++)
 		tell(pod, json_at(missed, i));
 }
@@ -130,8 +130,8 @@ static struct json *make(const struct pod *pod, const char *type, const char *ch
 	return event;
 }
 
-void events_send_with(struct pod *pod, const char *type, const char *child,
-	const struct json *attributes)
+void events_send_with(
+	struct pod *pod, const char *type, const char *child, const struct json *attributes)
 {
 	autofree char *record = child ? event_record(pod->podfd, child, type, attributes) : NULL;
 	autoptr(json) event = NULL;

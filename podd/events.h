@@ -3,8 +3,8 @@
 
 /*
  * What happens to a pod and its children: written to the pod's events.jsonl, then told to those who
- * asked for it by Events. What happened while there was no podd is told by the next one, as far as the
- * records show it.
+ * asked for it by Events. What happened while there was no podd is told by the next one, as far as
+ * the records show it.
  */
 
 #include <stdint.h>
@@ -15,8 +15,8 @@
 struct events;
 struct pod;
 
-/* Opens the log, before the pod is started: its record still says how it was left. A log that cannot be
- * used is told of, and costs only the past. Return: 0 or -ENOMEM. */
+/* Opens the log, before the pod is started: its record still says how it was left. A log that
+ * cannot be used is told of, and costs only the past. Return: 0 or -ENOMEM. */
 int events_new(struct pod *pod, struct events **ret, struct err *err);
 void events_free(struct events *events);
 
@@ -26,9 +26,10 @@ void events_catch_up(struct pod *pod);
 /* Tells every subscriber. @child may be NULL. */
 void events_send(struct pod *pod, const char *type, const char *child);
 /* The same with more about it, which is not taken over; or NULL. */
-void events_send_with(struct pod *pod, const char *type, const char *child,
-	const struct json *attributes);
-/* The same for what has that name in a record; one of that name that was told before is passed over. */
+void events_send_with(
+	struct pod *pod, const char *type, const char *child, const struct json *attributes);
+/* The same for what has that name in a record; one of that name that was told before is passed
+ * over. */
 void events_send_once(struct pod *pod, const char *type, const char *child,
 	const struct json *attributes, const char *record);
 

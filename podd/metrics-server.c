@@ -6,8 +6,8 @@
  *   reading ──whole──▶ asking: podd-uplink counts ──▶ writing ──▶ closed
  *      └── too long, wrong, too late ──────────────────▶┘
  *
- * What a client can hold is METRICS_CONNECTIONS_MAX connections, each with HTTP_REQUEST_MAX bytes and one
- * answer, for so long as the deadlines let it.
+ * What a client can hold is METRICS_CONNECTIONS_MAX connections, each with HTTP_REQUEST_MAX bytes
+ * and one answer, for so long as the deadlines let it.
  */
 
 #include "metrics-server.h"
@@ -40,7 +40,7 @@ struct client {
 	int fd;
 	sd_event_source *source;
 	sd_event_source *deadline;
-	bool head;     /* no body is wanted */
+	bool head; /* no body is wanted */
 	bool is_asking;
 	size_t length; /* of the request so far */
 	char request[HTTP_REQUEST_MAX];
@@ -96,8 +96,8 @@ static bool send_answer(struct client *client)
 }
 
 /* Frees the client when that is all. */
-static void answer(struct client *client, int status, const char *type, const char *body,
-	size_t length)
+static void answer(
+	struct client *client, int status, const char *type, const char *body, size_t length)
 {
 	char head[HTTP_ANSWER_HEAD_MAX];
 	size_t n = http_answer_head(status, type, length, head);
@@ -227,8 +227,8 @@ static int add_client(struct metrics_server *server, int *fd)
 	client->next = server->first;
 	server->first = client;
 	server->n++;
-	r = sd_event_add_io(server->pod->event, &client->source, client->fd, EPOLLIN, on_client,
-		client);
+	r = sd_event_add_io(
+		server->pod->event, &client->source, client->fd, EPOLLIN, on_client, client);
 	if (r >= 0)
 		r = sd_event_add_time_relative(server->pod->event, &client->deadline,
 			CLOCK_MONOTONIC, READ_DEADLINE_US, 0, on_deadline, client);
@@ -267,7 +267,8 @@ static int on_accept(sd_event_source *source, int fd, uint32_t events, void *use
 	if (server->n >= METRICS_CONNECTIONS_MAX) {
 		char head[HTTP_ANSWER_HEAD_MAX];
 
-		send(peer, head, http_answer_head(503, PLAIN, 0, head), MSG_NOSIGNAL | MSG_DONTWAIT);
+		send(peer, head, http_answer_head(503, PLAIN, 0, head),
+			MSG_NOSIGNAL | MSG_DONTWAIT);
 		return 0;
 	}
 	add_client(server, &peer);
@@ -285,8 +286,8 @@ int metrics_server_new(struct pod *pod, struct metrics_server **ret, struct err 
 	server->fd = -1;
 	r = fd_listen_unix(pod->podfd, METRICS_SOCKET, SOCK_STREAM, &server->fd, err);
 	if (r == 0) {
-		r = sd_event_add_io(pod->event, &server->source, server->fd, EPOLLIN, on_accept,
-			server);
+		r = sd_event_add_io(
+			pod->event, &server->source, server->fd, EPOLLIN, on_accept, server);
 		/* What is urgent goes first. */
 		if (r >= 0)
 			r = sd_event_source_set_priority(server->source, SD_EVENT_PRIORITY_IDLE);

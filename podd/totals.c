@@ -124,7 +124,8 @@ static int check_scopes(const struct json *document, struct err *err)
 	int r = json_read_array(document, "scopes", true, &scopes, err);
 
 	if (r == 0 && json_length(scopes) > SCOPES_MAX)
-		return err_set(err, -E2BIG, "%s has more than %d scopes", RECORD_TRAFFIC, SCOPES_MAX);
+		return err_set(
+			err, -E2BIG, "%s has more than %d scopes", RECORD_TRAFFIC, SCOPES_MAX);
 	for (size_t i = 0; r == 0 && i < json_length(scopes); i++) {
 		const struct json *scope = json_at(scopes, i);
 		const char *child = NULL;

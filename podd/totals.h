@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * What the pod's uplinks have counted in all: a new uplink begins with zeros, and what is shown must not
- * go backwards. traffic.json has what those that have ended had counted when they were last asked;
- * writer: podd.
+ * What the pod's uplinks have counted in all: a new uplink begins with zeros, and what is shown
+ * must not go backwards. traffic.json has what those that have ended had counted when they were
+ * last asked; writer: podd.
  */
 
 #include "err.h"

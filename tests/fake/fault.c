@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A library that is loaded before others (ld.so(8), /etc/ld.so.preload) and has one call of a program
- * of podd's fail that changes a file system, or ends the program there. Beside the library lies the file
- * "fault-control": "TOKEN PROGRAM N ACTION" with ACTION one of ENOSPC, EIO, KILL. The N-th such call of the
- * first process of that name that comes so far fails, once; then a file "fault-fired" appears there, to be
- * removed before the next time. Another TOKEN begins anew, also in processes that run already. Without
- * the file, and in other programs, it does nothing.
+ * A library that is loaded before others (ld.so(8), /etc/ld.so.preload) and has one call of a
+ * program of podd's fail that changes a file system, or ends the program there. Beside the library
+ * lies the file "fault-control": "TOKEN PROGRAM N ACTION" with ACTION one of ENOSPC, EIO, KILL. The
+ * N-th such call of the first process of that name that comes so far fails, once; then a file
+ * "fault-fired" appears there, to be removed before the next time. Another TOKEN begins anew, also
+ * in processes that run already. Without the file, and in other programs, it does nothing.
  *
- * Counted are: making, opening for writing, writing to (regular files only), syncing, truncating, renaming,
- * linking and removing files and directories.
+ * Counted are: making, opening for writing, writing to (regular files only), syncing, truncating,
+ * renaming, linking and removing files and directories.
  */
 
 #include <dlfcn.h>
@@ -150,7 +150,7 @@ ssize_t write(int fd, const void *data, size_t length)
 {
 	if (directory[0] && is_file(fd) && fault("write") < 0)
 		return -1;
-	return NEXT("write", ssize_t (*)(int, const void *, size_t))(fd, data, length);
+	return NEXT("write", ssize_t(*)(int, const void *, size_t))(fd, data, length);
 }
 
 int fsync(int fd)
@@ -170,14 +170,16 @@ int ftruncate64(int fd, off64_t length)
 
 int rename(const char *from, const char *to)
 {
-	return fault("rename") < 0 ? -1 : NEXT("rename", int (*)(const char *, const char *))(from, to);
+	return fault("rename") < 0 ? -1
+				   : NEXT("rename", int (*)(const char *, const char *))(from, to);
 }
 
 int renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
 	if (fault("renameat") < 0)
 		return -1;
-	return NEXT("renameat", int (*)(int, const char *, int, const char *))(from_fd, from, to_fd, to);
+	return NEXT("renameat", int (*)(int, const char *, int, const char *))(
+		from_fd, from, to_fd, to);
 }
 
 int unlink(const char *path)
@@ -222,32 +224,32 @@ static bool is_of_interest(const char *path, int flags)
 	return changes(flags) && strncmp(path, "/dev/", 5) != 0 && strncmp(path, "/proc/", 6) != 0;
 }
 
-#define OPENAT(name)                                                                               \
-	int name(int fd, const char *path, int flags, ...)                                         \
-	{                                                                                          \
-		va_list arguments;                                                                 \
-		mode_t mode;                                                                       \
-                                                                                                   \
-		va_start(arguments, flags);                                                        \
-		mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;              \
-		va_end(arguments);                                                                 \
-		if (is_of_interest(path, flags) && fault(#name) < 0)                               \
-			return -1;                                                                 \
-		return NEXT(#name, int (*)(int, const char *, int, ...))(fd, path, flags, mode);   \
+#define OPENAT(name)                                                                             \
+	int name(int fd, const char *path, int flags, ...)                                       \
+	{                                                                                        \
+		va_list arguments;                                                               \
+		mode_t mode;                                                                     \
+                                                                                                 \
+		va_start(arguments, flags);                                                      \
+		mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;            \
+		va_end(arguments);                                                               \
+		if (is_of_interest(path, flags) && fault(#name) < 0)                             \
+			return -1;                                                               \
+		return NEXT(#name, int (*)(int, const char *, int, ...))(fd, path, flags, mode); \
 	}
 
-#define OPEN(name)                                                                                 \
-	int name(const char *path, int flags, ...)                                                 \
-	{                                                                                          \
-		va_list arguments;                                                                 \
-		mode_t mode;                                                                       \
-                                                                                                   \
-		va_start(arguments, flags);                                                        \
-		mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;              \
-		va_end(arguments);                                                                 \
-		if (is_of_interest(path, flags) && fault(#name) < 0)                               \
-			return -1;                                                                 \
-		return NEXT(#name, int (*)(const char *, int, ...))(path, flags, mode);            \
+#define OPEN(name)                                                                      \
+	int name(const char *path, int flags, ...)                                      \
+	{                                                                               \
+		va_list arguments;                                                      \
+		mode_t mode;                                                            \
+                                                                                        \
+		va_start(arguments, flags);                                             \
+		mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;   \
+		va_end(arguments);                                                      \
+		if (is_of_interest(path, flags) && fault(#name) < 0)                    \
+			return -1;                                                      \
+		return NEXT(#name, int (*)(const char *, int, ...))(path, flags, mode); \
 	}
 
 OPEN(open)

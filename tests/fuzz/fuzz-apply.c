@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Definitions of pods as podctl apply reads them. One that is accepted has names that can be made, and
- * each of its options as an argument, in what the table points to as well; one that is not has a reason.
+ * Definitions of pods as podctl apply reads them. One that is accepted has names that can be made,
+ * and each of its options as an argument, in what the table points to as well; one that is not has
+ * a reason.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -43,7 +44,11 @@ void create_options_table(struct create_options *options, struct option *table, 
 {
 	const struct option entries[] = {
 		{.name = "net", .argument = "NET", .text = &options->net},
-		{.name = "mtu", .argument = "N", .number = &options->mtu, .min = 1280, .max = 65520},
+		{.name = "mtu",
+			.argument = "N",
+			.number = &options->mtu,
+			.min = 1280,
+			.max = 65520},
 		{.name = "host-loopback", .flag = &options->host_loopback},
 		{.name = "label", .argument = "KEY=VALUE", .list = &options->labels},
 		{.name = "publish", .argument = "SPEC", .list = &options->publish},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A log of events as it may lie in a pod's directory. What is accepted has what its readers take for
- * granted, can be noted and sorted, and is accepted again.
+ * A log of events as it may lie in a pod's directory. What is accepted has what its readers take
+ * for granted, can be noted and sorted, and is accepted again.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -38,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		const struct json *event = json_at(array, i);
 		int64_t seq = 0;
 
-		assert(json_string(json_get(event, "type")) && json_string(json_get(event, "time")) &&
+		assert(json_string(json_get(event, "type")) &&
+			json_string(json_get(event, "time")) &&
 			json_string(json_get(event, "pod")));
 		assert(json_int(json_get(event, "seq"), &seq) == 0 && seq > 0);
 		event_ledger_has(ledger, event);

@@ -102,7 +102,8 @@ static void damaged_records_are_refused(void **state)
 		"{\"version\": 1, \"uplinkRestarts\": -1, \"droppedIn\": 0, \"scopes\": []}",
 		"{\"version\": 1, \"uplinkRestarts\": 0, \"droppedIn\": 0, \"scopes\": {}}",
 		"{\"version\": 1, \"uplinkRestarts\": 0, \"droppedIn\": 0, \"scopes\": [1]}",
-		"{\"version\": 1, \"uplinkRestarts\": 0, \"droppedIn\": 0, \"scopes\": [{\"child\": \"../x\"}]}"};
+		"{\"version\": 1, \"uplinkRestarts\": 0, \"droppedIn\": 0, \"scopes\": "
+		"[{\"child\": \"../x\"}]}"};
 	struct scratch scratch;
 	struct pod pod;
 
