@@ -332,7 +332,7 @@ static int read_container(struct reading *reading, const char *name, const struc
 	table[n] = (struct option){};
 	read_options(&target, values, options);
 	add_label(&target);
-	if (!json_get(values, "rootfs") && !json_get(values, "bundle"))
+	if (!container_options_request(container->options).makes_container)
 		complain(reading, options, "rootfs or bundle is missing");
 	require_absolute(reading, values, "rootfs", options);
 	require_absolute(reading, values, "bundle", options);

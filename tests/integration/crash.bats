@@ -150,6 +150,12 @@ do_run() {
 	podctl run -d --name net0/a --rootfs "$BATS_FILE_TMPDIR/rootfs" --network podd -p 7400:80 \
 		--egress 'deny to 192.0.2.1' --stop-signal KILL sleep 1000
 }
+a_definition() {
+	install -d -m 0700 "$BATS_TEST_TMPDIR/pods.d"
+	jq -n --arg rootfs "$BATS_FILE_TMPDIR/rootfs" '{version: 1, containers: {a: {command: ["sleep", "1000"],
+		options: {rootfs: $rootfs, "stop-signal": "KILL"}}}}' >"$BATS_TEST_TMPDIR/pods.d/net0.json"
+}
+do_apply() { podctl apply --dir "$BATS_TEST_TMPDIR/pods.d"; }
 do_stop_container() { podctl stop -t 1 net0/a; }
 do_remove_container() { podctl rm -f -t 0 net0/a; }
 do_change() {
@@ -165,6 +171,8 @@ do_change() {
 @test "podctl stop of a pod" { each_fault do_stop a_container podctl podd podd-shim podd-hook; }
 
 @test "podctl run" { each_fault do_run a_running_pod podctl podd podd-shim podd-hook; }
+
+@test "podctl apply" { each_fault do_apply a_definition podctl; }
 
 @test "podctl stop of a container" { each_fault do_stop_container a_container podctl podd podd-shim podd-hook; }
 
