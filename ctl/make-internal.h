@@ -84,6 +84,7 @@ struct making {
 	const struct container_options *options;
 	char *const *command;
 	struct err *err;
+	bool only_described; /* nothing is made of it: no warnings */
 
 	/* ---- the pod ---- */
 	int podfd;

@@ -115,8 +115,9 @@ int make_find_init(struct making *making)
 /* ---- limits ---- */
 
 /* A limit that cannot be in force is said and not recorded. */
-static void drop_without(struct container_limits *limits, unsigned controllers, const char *why)
+static void drop_without(struct making *making, unsigned controllers, const char *why)
 {
+	struct container_limits *limits = &making->spec.limits;
 	const struct {
 		enum cgroup_controller controller;
 		const char *option;
@@ -128,7 +129,8 @@ static void drop_without(struct container_limits *limits, unsigned controllers, 
 	};
 
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-		if (wanted[i].asked && !(controllers & wanted[i].controller))
+		if (!making->only_described && wanted[i].asked &&
+			!(controllers & wanted[i].controller))
 			ctl_warning("%s has no effect: the controller %s is not there%s%s",
 				wanted[i].option, cgroup_controller_name(wanted[i].controller),
 				why ? ": " : " in the cgroup that is delegated to you",
@@ -161,10 +163,10 @@ int make_read_limits(struct making *making)
 	if (r < 0)
 		return r;
 	if (found < 0) {
-		drop_without(&spec->limits, 0, why.msg[0] ? why.msg : strerror(-found));
+		drop_without(making, 0, why.msg[0] ? why.msg : strerror(-found));
 		return 0;
 	}
-	drop_without(&spec->limits, controllers, NULL);
+	drop_without(making, controllers, NULL);
 	spec->cgroup = place_choose(parent, spec->id);
 	return spec->cgroup ? 0 : err_oom(making->err);
 }

@@ -340,6 +340,61 @@ out:
 	return r;
 }
 
+static int read_and_build(struct making *making, struct json **ret_config)
+{
+	autoptr(json) config = NULL;
+	int r;
+
+	r = read_all(making);
+	if (r == 0)
+		r = build_config(making, &config);
+	if (r == 0)
+		r = record_command(making, config);
+	if (r == 0)
+		*ret_config = take_ptr(config);
+	return r;
+}
+
+int make_describe(const struct ctl *ctl, const struct pod_spec *pod, const char *name,
+	const struct container_options *options, char *const *command,
+	struct container_spec *ret_spec, struct json **ret_config, struct err *err)
+{
+	cleanup(making_done) struct making making = {
+		.ctl = ctl,
+		.options = options,
+		.command = command,
+		.err = err,
+		.only_described = true,
+		.podfd = -1,
+		.rootfd = -1,
+	};
+	autoptr(json) config = NULL;
+	int r;
+
+	r = container_spec_init(&making.spec, err);
+	if (r == 0)
+		r = set_names(&making, pod->path, name);
+	if (r < 0)
+		return r;
+	/* Of one that is there already, what it has. */
+	if (ctl_open_pod(ctl, pod->path, &making.podfd, NULL) == 0)
+		r = pod_state_load(making.podfd, &making.state, err);
+	if (r == 0) {
+		making.pod = *pod;
+		r = read_maps(&making);
+	}
+	if (r == 0)
+		r = read_and_build(&making, &config);
+	/* It stays the caller's. */
+	memset(&making.pod, 0, sizeof(making.pod));
+	if (r < 0)
+		return r;
+	*ret_spec = making.spec;
+	memset(&making.spec, 0, sizeof(making.spec));
+	*ret_config = take_ptr(config);
+	return 0;
+}
+
 int make_container(const struct ctl *ctl, const char *pod, const char *name,
 	const struct container_options *options, char *const *command, struct err *err)
 {
@@ -360,11 +415,7 @@ int make_container(const struct ctl *ctl, const char *pod, const char *name,
 	if (r == 0)
 		r = open_pod(&making, pod);
 	if (r == 0)
-		r = read_all(&making);
-	if (r == 0)
-		r = build_config(&making, &config);
-	if (r == 0)
-		r = record_command(&making, config);
+		r = read_and_build(&making, &config);
 	if (r == 0)
 		r = make_child(&making, config);
 	if (r == 0)

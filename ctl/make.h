@@ -50,6 +50,12 @@ bool make_is_in_run(const char *path);
 int make_container(const struct ctl *ctl, const char *pod, const char *name,
 	const struct container_options *options, char *const *command, struct err *err);
 
+/* What make_container() would write of it in a pod that is, or will be, so; nothing is made, and
+ * nothing printed. Return: as make_container(). */
+int make_describe(const struct ctl *ctl, const struct pod_spec *pod, const char *name,
+	const struct container_options *options, char *const *command,
+	struct container_spec *ret_spec, struct json **ret_config, struct err *err);
+
 /* Removes children/@name of a container that does not run, as the pod's root where its files belong
  * to others than the caller; waits at most a little for a shim that is about to end. With the last
  * container of a pod that was made for it (pod_spec.auto_remove) and does not run, that pod.

@@ -144,7 +144,7 @@ _podctl_value()
 		;;
 	prune:--filter) _podctl_fill -W 'label= until=' -- "$current" ;;
 	*:--format) _podctl_fill -W 'json table' -- "$current" ;;
-	*:--root | *:--rootfs | *:--bundle) _podctl_fill -d -- "$current" ;;
+	*:--root | *:--rootfs | *:--bundle | apply:--dir) _podctl_fill -d -- "$current" ;;
 	*:--env-file | *:--label-file | *:--cidfile | *:--pidfile | *:--volume)
 		_podctl_fill -f -- "$current"
 		;;
@@ -165,7 +165,7 @@ _podctl_operand()
 		_podctl_fill -W "$(_podctl_paths)" -- "$current"
 		;;
 	top:*) _podctl_fill -W 'user pid ppid pcpu etime tty time args uid gid' -- "$current" ;;
-	events:*) _podctl_fill -W "$(_podctl_paths --filter kind=pod)" -- "$current" ;;
+	events:* | metrics:* | apply:*) _podctl_fill -W "$(_podctl_paths --filter kind=pod)" -- "$current" ;;
 	exec:2 | run:1 | create:2) _podctl_fill -c -- "$current" ;;
 	create:1) ;;
 	exec:* | run:* | create:*) _podctl_fill -f -- "$current" ;;

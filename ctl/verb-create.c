@@ -14,6 +14,7 @@
 #include "record.h"
 #include "text.h"
 
+#include "create.h"
 #include "make.h"
 #include "options.h"
 #include "pod.h"
@@ -40,14 +41,26 @@ struct create_options {
 	const char *host_at;
 };
 
-static void create_options_done(struct create_options *options)
+int create_options_new(struct create_options **ret)
 {
+	*ret = calloc(1, sizeof(**ret));
+	if (!*ret)
+		return -ENOMEM;
+	(*ret)->mtu = POD_MTU_DEFAULT;
+	return 0;
+}
+
+void create_options_free(struct create_options *options)
+{
+	if (!options)
+		return;
 	strv_free(options->uidmap);
 	strv_free(options->gidmap);
 	strv_free(options->labels);
 	strv_free(options->publish);
 	strv_free(options->egress);
 	strv_free(options->stages);
+	free(options);
 }
 
 /* "slirp" or "cni:NETWORK". */
@@ -212,26 +225,38 @@ static int apply_options(struct pod_spec *spec, const struct create_options *opt
 	return r < 0 ? r : make_add_pairs(spec->labels, options->labels, "--label", err);
 }
 
+int create_read_spec(const struct create_options *options, const char *path, struct pod_spec *ret,
+	struct err *err)
+{
+	struct pod_spec spec;
+	int r = name_check_path(path, err);
+
+	if (r == 0)
+		r = pod_spec_init(&spec, err);
+	if (r < 0)
+		return r;
+	text_copy(spec.path, sizeof(spec.path), path);
+	r = apply_options(&spec, options, err);
+	if (r < 0)
+		pod_spec_done(&spec);
+	else
+		*ret = spec;
+	return r;
+}
+
 static int create_pod(const struct ctl *ctl, const char *path, const struct create_options *options)
 {
 	struct ctl_report report;
-	struct pod_spec spec;
+	struct pod_spec spec = {};
 	struct err err = {};
 	bool json;
 	int r;
 
 	if (ctl_format_is_json(options->format, &json) < 0)
 		return ctl_usage_error(&verb_create, "--format must be json or table");
-	r = pod_spec_init(&spec, &err);
-	if (r < 0)
-		return ctl_fail(r, &err);
 	r = name_check_path(path, &err);
-	if (r == 0)
-		r = text_copy(spec.path, sizeof(spec.path), path);
-	if (r == 0 && apply_options(&spec, options, &err) < 0) {
-		pod_spec_done(&spec);
+	if (r == 0 && create_read_spec(options, path, &spec, &err) < 0)
 		return ctl_usage_error(&verb_create, "%s", err.msg);
-	}
 	ctl_report_begin(&report, json);
 	if (r == 0)
 		r = trees_check(ctl, &spec, &err);
@@ -242,10 +267,8 @@ static int create_pod(const struct ctl *ctl, const char *path, const struct crea
 	return ctl_report_end(&report);
 }
 
-static int parse_pod(struct create_options *values, int argc, char **argv)
+void create_options_table(struct create_options *values, struct option *table, size_t *n)
 {
-	/* For --help: with one of the last two, it is create_container() that parses. */
-	const char *of_container = NULL;
 	const struct option options[] = {
 		{.name = "net", .argument = "slirp|none|host", .text = &values->net,
 			.help = "the pod's way out (default: slirp)"},
@@ -278,13 +301,27 @@ static int parse_pod(struct create_options *values, int argc, char **argv)
 			.help = "with --root: where it shows the host's"},
 		{.name = "label", .letter = 'l', .argument = "KEY=VALUE", .list = &values->labels,
 			.help = "attach a label (repeatable)"},
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		table[(*n)++] = options[i];
+}
+
+static int parse_pod(struct create_options *values, int argc, char **argv)
+{
+	/* For --help: with one of the first two, it is create_container() that parses. */
+	const char *of_container = NULL;
+	const struct option own[] = {
 		{.name = "rootfs", .argument = "DIR[:O]", .text = &of_container,
 			.help = "make a container; its options are those of 'podctl run'"},
 		{.name = "bundle", .argument = "DIR", .text = &of_container,
 			.help = "the same"},
 		OPTION_FORMAT(&values->format), {}};
-	size_t n;
+	struct option options[CREATE_OPTIONS_MAX + sizeof(own) / sizeof(own[0])];
+	size_t n = 0;
 
+	create_options_table(values, options, &n);
+	memcpy(options + n, own, sizeof(own));
 	return options_parse(&verb_create, options, argc, argv, &n);
 }
 
@@ -381,14 +418,17 @@ static int create_container(const struct ctl *ctl, int argc, char **argv)
 
 static int run(const struct ctl *ctl, int argc, char **argv)
 {
-	cleanup(create_options_done)
-	struct create_options values = {.mtu = POD_MTU_DEFAULT};
+	autoptr(create_options) values = NULL;
 	int status;
 
 	if (wants_container(argc, argv))
 		return create_container(ctl, argc, argv);
-	status = parse_pod(&values, argc, argv);
-	return status >= 0 ? status : create_pod(ctl, argv[0], &values);
+	if (create_options_new(&values) < 0) {
+		ctl_error("out of memory");
+		return CTL_FAILED;
+	}
+	status = parse_pod(values, argc, argv);
+	return status >= 0 ? status : create_pod(ctl, argv[0], values);
 }
 
 const struct ctl_verb verb_create = {

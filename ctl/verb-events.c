@@ -1,61 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * podctl events: what the supervisors tell, of one pod or of all, as it happens. A pod that ends or
- * starts meanwhile is noticed by its directory: so it begins and goes on without any, too.
+ * podctl events: what has happened and what happens, of some pods or of all, printed. Where it comes
+ * from is in event-sources.c.
  */
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "file.h"
-#include "hierarchy.h"
+#include "name.h"
 #include "quantity.h"
 #include "text.h"
-#include "varlink.h"
 
+#include "event-sources.h"
 #include "filters.h"
-#include "lifecycle.h"
 #include "options.h"
-#include "target.h"
 #include "verbs.h"
 
-#define CONTROL_SOCKET "control.sock"
-/* An answer that has begun to come is there in whole soon. */
-#define CONNECT_TIMEOUT_MS 2000
-#define SOURCES_MAX 512
 #define DETAIL_SIZE 1024
 
-/* A supervisor that is listened to. */
-struct source {
-	char pod[NAME_PATH_SIZE];
-	struct varlink_client *client;
-};
-
 struct events {
-	const struct ctl *ctl;
-	char **pods;    /* those that are wanted; NULL: all */
 	char **filters;
 	bool json;
-	bool has_until;
-	struct timespec until;
-	int inotify;
-	size_t n;
-	struct source sources[SOURCES_MAX];
+	bool stream;
+	bool has_since, has_until;
+	struct timespec since, until;
+	struct event_sources *sources;
 };
 
 static void events_done(struct events *events)
 {
-	for (size_t i = 0; i < events->n; i++)
-		varlink_client_free(events->sources[i].client);
-	cleanup_close(&events->inotify);
+	event_sources_free(events->sources);
 	strv_free(events->filters);
 }
 
@@ -114,13 +91,37 @@ static void print_plain(const struct json *event)
 	putchar('\n');
 }
 
-static void print_event(const struct events *events, const struct json *event)
+/* The time of an event in nanoseconds, as far as it can be read. */
+static bool time_of(const struct json *event, struct timespec *ret)
 {
+	static const struct timespec never;
+	const char *text = json_string(json_get(event, "time"));
+
+	return text && quantity_parse_time(text, &never, ret) == 0;
+}
+
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
+}
+
+static bool is_in_time(const struct events *events, const struct json *event)
+{
+	struct timespec time;
+
+	if (!time_of(event, &time))
+		return true;
+	return !(events->has_since && is_before(&time, &events->since)) &&
+	       !(events->has_until && is_before(&events->until, &time));
+}
+
+static void print_event(void *userdata, const struct json *event)
+{
+	const struct events *events = userdata;
 	autofree char *text = NULL;
 	size_t length;
 
-	/* What says that we listen is no event. */
-	if (text_equal(json_string(json_get(event, "type")), "now") ||
+	if (!is_in_time(events, event) ||
 		!filters_accept(events->filters, filter_keys, FILTER_KEYS_N, matches, event))
 		return;
 	if (!events->json)
@@ -130,112 +131,9 @@ static void print_event(const struct events *events, const struct json *event)
 	fflush(stdout);
 }
 
-/* ---- sources ---- */
+/* ---- the verb ---- */
 
-static bool has_source(const struct events *events, const char *pod)
-{
-	for (size_t i = 0; i < events->n; i++)
-		if (strcmp(events->sources[i].pod, pod) == 0)
-			return true;
-	return false;
-}
-
-static void watch_directory(const struct events *events, int dirfd)
-{
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", dirfd);
-	inotify_add_watch(events->inotify, path,
-		IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR);
-}
-
-/* Where pods are made inside a pod. */
-static void watch_pod(const struct events *events, int podfd)
-{
-	autoclose int children = openat(podfd, "children", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	watch_directory(events, podfd);
-	if (children >= 0)
-		watch_directory(events, children);
-}
-
-/* Listens to a pod's supervisor. One that is not there is heard of when its socket appears. */
-static void add_source(struct events *events, const char *pod)
-{
-	struct source *source = &events->sources[events->n];
-	autoptr(varlink_client) client = NULL;
-	autoclose int podfd = -1;
-
-	if (events->n == SOURCES_MAX || has_source(events, pod) ||
-		ctl_open_pod(events->ctl, pod, &podfd, NULL) < 0)
-		return;
-	/* First, so that what happens after the attempt is noticed. */
-	watch_pod(events, podfd);
-	if (varlink_connect(podfd, CONTROL_SOCKET, CONNECT_TIMEOUT_MS, &client, NULL) < 0 ||
-		varlink_client_more(client, VARLINK_INTERFACE ".Events", NULL, NULL) < 0)
-		return;
-	text_copy(source->pod, sizeof(source->pod), pod);
-	source->client = take_ptr(client);
-	events->n++;
-}
-
-static void drop_source(struct events *events, size_t index)
-{
-	varlink_client_free(events->sources[index].client);
-	events->sources[index] = events->sources[--events->n];
-}
-
-/* Where pods are made. A directory is there before its pod is, and has to be watched by then. */
-static void watch_root(const struct events *events)
-{
-	autoclose int rootfd = -1;
-	autostrv names = NULL;
-
-	if (hierarchy_open_root(events->ctl->root, true, &rootfd, NULL) < 0)
-		return;
-	watch_directory(events, rootfd);
-	if (file_list(rootfd, HIERARCHY_CHILDREN_MAX, &names, NULL) < 0)
-		return;
-	for (size_t i = 0; names[i]; i++) {
-		autoclose int fd = openat(
-			rootfd, names[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-		if (fd >= 0)
-			watch_directory(events, fd);
-	}
-}
-
-static int add_sources(struct events *events, struct err *err)
-{
-	autostrv all = NULL;
-	int r = 0;
-
-	if (!events->pods) {
-		watch_root(events);
-		r = lifecycle_all(events->ctl, false, &all, err);
-	}
-	for (char **pod = events->pods ? events->pods : all; r == 0 && pod && *pod; pod++)
-		add_source(events, *pod);
-	return r;
-}
-
-/* Prints what has come from one. Return: false when it has ended. */
-static bool read_source(const struct events *events, struct source *source)
-{
-	while (varlink_client_is_ready(source->client)) {
-		autoptr(json) event = NULL;
-		int r = varlink_client_next(source->client, &event, NULL);
-
-		if (r >= 0)
-			print_event(events, event);
-		if (r <= 0)
-			return false;
-	}
-	return true;
-}
-
-/* ---- waiting ---- */
-
+/* Milliseconds until the end; -1: there is none. */
 static int time_left(const struct events *events)
 {
 	struct timespec now;
@@ -249,77 +147,49 @@ static int time_left(const struct events *events)
 	return left <= 0 ? 0 : left < INT32_MAX ? (int)left + 1 : INT32_MAX;
 }
 
-static void drain(int fd)
+static int follow(struct events *events, const struct ctl *ctl, char **pods)
 {
-	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-
-	while (read(fd, buffer, sizeof(buffer)) > 0)
-		;
-}
-
-/* Return: 1 to go on, 0 when the time is over or nobody reads, -errno. */
-static int step(struct events *events, struct err *err)
-{
-	struct pollfd fds[SOURCES_MAX + 2];
-	int timeout = time_left(events);
-	size_t n = events->n;
-	bool changed;
-	int r;
-
-	for (size_t i = 0; i < n; i++)
-		fds[i] = (struct pollfd){.fd = varlink_client_fd(events->sources[i].client),
-			.events = POLLIN};
-	fds[n] = (struct pollfd){.fd = events->inotify, .events = POLLIN};
-	fds[n + 1] = (struct pollfd){.fd = STDOUT_FILENO, .events = 0};
-	r = timeout == 0 ? 0 : poll(fds, n + 2, timeout);
-	if (r < 0 && errno != EINTR)
-		return err_errno(err, "waiting for events");
-	if (r < 0)
-		return 1;
-	if (r == 0 || fds[n + 1].revents)
-		return 0;
-	changed = fds[n].revents != 0;
-	drain(events->inotify);
-	/* Backwards: what is dropped is replaced by the last one. */
-	for (size_t i = n; i-- > 0;) {
-		if (fds[i].revents && !read_source(events, &events->sources[i])) {
-			drop_source(events, i);
-			changed = true;
-		}
-	}
-	r = changed ? add_sources(events, err) : 0;
-	return r < 0 ? r : ferror(stdout) ? 0 : 1;
-}
-
-static int listen_to(struct events *events)
-{
+	bool replay = events->has_since || !events->stream;
 	struct err err = {};
 	int r;
 
-	events->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (events->inotify < 0)
-		return ctl_fail(err_errno(&err, "watching the pods' directory"), &err);
-	r = add_sources(events, &err);
+	r = event_sources_new(ctl, pods, print_event, events, &events->sources, &err);
 	if (r == 0)
-		r = 1;
-	while (r > 0)
-		r = step(events, &err);
+		r = event_sources_begin(events->sources, replay, &err);
+	if (r == 0)
+		r = events->stream;
+	while (r > 0 && !ferror(stdout))
+		r = event_sources_step(events->sources, time_left(events), &err);
 	return r < 0 ? ctl_fail(r, &err) : CTL_OK;
 }
 
-/* Return: -1, or the exit status. */
-static int read_options(struct events *events, const char *format, const char *until)
+static int read_time(const char *option, const char *text, bool *ret_has, struct timespec *ret)
 {
 	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	*ret_has = text != NULL;
+	if (text && quantity_parse_time(text, &now, ret) < 0)
+		return ctl_usage_error(&verb_events,
+			"--%s must be a time such as 2024-01-31T12:00:00Z or 10m, not \"%s\"", option,
+			text);
+	return -1;
+}
+
+/* Return: -1, or the exit status. */
+static int read_options(struct events *events, const char *format, const char *since,
+	const char *until)
+{
+	int status;
 
 	events->json = text_equal(format, "json");
 	if (format && !events->json && strcmp(format, "plain") != 0)
 		return ctl_usage_error(&verb_events, "--format must be json or plain");
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (until && quantity_parse_time(until, &now, &events->until) < 0)
-		return ctl_usage_error(&verb_events,
-			"--until must be a time such as 2024-01-31T12:00:00Z, not \"%s\"", until);
-	events->has_until = until != NULL;
+	status = read_time("since", since, &events->has_since, &events->since);
+	if (status < 0)
+		status = read_time("until", until, &events->has_until, &events->until);
+	if (status >= 0)
+		return status;
 	return filters_check(&verb_events, events->filters, filter_keys, FILTER_KEYS_N,
 		"event=, type=, pod= or container=...");
 }
@@ -339,29 +209,27 @@ static int check_pods(const struct ctl *ctl, char *const *pods)
 
 static int run(const struct ctl *ctl, int argc, char **argv)
 {
-	cleanup(events_done) struct events events = {.ctl = ctl, .inotify = -1};
-	const char *format = NULL, *until = NULL;
-	bool stream = true;
+	cleanup(events_done) struct events events = {.stream = true};
+	const char *format = NULL, *since = NULL, *until = NULL;
 	const struct option options[] = {
 		{.name = "filter", .letter = 'f', .argument = "KEY=VALUE", .list = &events.filters,
 			.help = "event=, type=pod|container, pod=, container="},
 		{.name = "format", .argument = "json|plain", .text = &format,
 			.help = "form of the output; json: an object on each line"},
+		{.name = "since", .argument = "TIME", .text = &since,
+			.help = "first what has happened from then on"},
 		{.name = "until", .argument = "TIME", .text = &until, .help = "ends then"},
-		{.name = "stream", .flag = &stream, .help = "without meaning: it always follows"},
+		{.name = "stream", .flag = &events.stream,
+			.help = "follow; =false: only what has happened (default: true)"},
 		{}};
 	size_t n;
 	int status = options_parse(&verb_events, options, argc, argv, &n);
 
 	if (status < 0)
-		status = read_options(&events, format, until);
+		status = read_options(&events, format, since, until);
 	if (status < 0)
 		status = check_pods(ctl, argv);
-	if (status >= 0)
-		return status;
-	if (n > 0)
-		events.pods = argv;
-	return listen_to(&events);
+	return status >= 0 ? status : follow(&events, ctl, n > 0 ? argv : NULL);
 }
 
 const struct ctl_verb verb_events = {
@@ -369,8 +237,10 @@ const struct ctl_verb verb_events = {
 	.operands = "[POD...]",
 	.operands_max = SIZE_MAX,
 	.summary = "Follow what happens to pods and containers",
-	.details = "Without POD: of all pods, those that are made later included. Several --filter of one\n"
-		   "key are alternatives; different keys must all match. Nothing is kept of the past.",
-	.example = "podctl events --filter type=container --format json",
+	.details = "Without POD: of all pods, those that are made later included; with it, of those and\n"
+		   "the pods in them. Several --filter of one key are alternatives; different keys must\n"
+		   "all match. What has happened comes from each pod's log, and from its records where\n"
+		   "it had no supervisor.",
+	.example = "podctl events --since 10m --filter type=container --format json",
 	.run = run,
 };

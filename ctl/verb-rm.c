@@ -104,19 +104,23 @@ static int remove_containers(const struct ctl *ctl, const char *path, struct err
 	return r;
 }
 
-static bool pod_exists(const struct ctl *ctl, const char *path)
+/* Return: as ctl_open_pod(). */
+static int look_for_pod(const struct ctl *ctl, const char *path)
 {
 	autoclose int podfd = -1;
 
-	return ctl_open_pod(ctl, path, &podfd, NULL) == 0;
+	return ctl_open_pod(ctl, path, &podfd, NULL);
 }
 
 static int remove_pod(const struct ctl *ctl, const char *path, const struct rm_options *options,
 	struct err *err)
 {
-	bool existed = pod_exists(ctl, path);
+	int found = look_for_pod(ctl, path);
 	int r = 0;
 
+	/* Perhaps one that was never finished: there is nothing in it to stop. */
+	if (found == -ENOENT)
+		return lifecycle_remove(ctl, path, err);
 	if (options->force)
 		r = lifecycle_stop(ctl, path,
 			options->seconds == STOP_DEFAULT ? LIFECYCLE_STOP_SECONDS
@@ -125,7 +129,7 @@ static int remove_pod(const struct ctl *ctl, const char *path, const struct rm_o
 		r = remove_containers(ctl, path, err);
 	if (r == 0)
 		r = lifecycle_remove(ctl, path, err);
-	return r == -ENOENT && existed ? 0 : r;
+	return r == -ENOENT && found == 0 ? 0 : r;
 }
 
 /* With force, the pods inside go first. */

@@ -5,6 +5,7 @@
 
 #include "ctl.h"
 
+extern const struct ctl_verb verb_apply;
 extern const struct ctl_verb verb_attach;
 extern const struct ctl_verb verb_bundle;
 extern const struct ctl_verb verb_capture;
@@ -20,6 +21,7 @@ extern const struct ctl_verb verb_hooks;
 extern const struct ctl_verb verb_inspect;
 extern const struct ctl_verb verb_kill;
 extern const struct ctl_verb verb_logs;
+extern const struct ctl_verb verb_metrics;
 extern const struct ctl_verb verb_network;
 extern const struct ctl_verb verb_pause;
 extern const struct ctl_verb verb_port;

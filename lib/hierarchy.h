@@ -6,7 +6,7 @@
  *
  *   <root>/net0/                     a pod
  *          pod.json state.json network.json control.sock outer.sock uplink.sock podd.log lock
- *          etc/ cni/ locks/ ns/ runtime/
+ *          events.jsonl events.jsonl.1 etc/ cni/ locks/ ns/ runtime/
  *          children/nginx/           a container: attachment.json error.json, and see container.h
  *          children/web/             a nested pod: pod.json makes it one
  */

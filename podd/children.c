@@ -337,7 +337,7 @@ int children_attach(struct children *children, const char *name, const char *gen
 		attachment.phase == ATTACHMENT_ATTACHED) {
 		known->phase = attachment.phase;
 		known->announced = true;
-		events_send(children->pod, "attached", name);
+		events_send_once(children->pod, "attached", name, NULL, attachment.generation);
 	}
 	return 0;
 }

@@ -28,6 +28,7 @@
 #include "children.h"
 #include "cleanup.h"
 #include "container.h"
+#include "event-missed.h"
 #include "events.h"
 #include "fd.h"
 #include "hierarchy.h"
@@ -290,10 +291,17 @@ static bool has_ended_in_order(const struct container *container)
 
 static void report_unknown_end(struct container *container)
 {
+	cleanup(container_state_done) struct container_state state = {};
 	autoptr(json) attributes = json_new_object();
+	autoclose int childfd = -1;
+	char record[EVENT_UNSEEN_SIZE];
 
+	if (hierarchy_open_child(container->owner->pod->podfd, container->name, false, &childfd,
+		    NULL) == 0)
+		container_state_load(childfd, &state, NULL);
+	snprintf(record, sizeof(record), "%s%s", EVENT_UNSEEN, state.started);
 	json_set_string(attributes, "status", "unknown");
-	events_send_with(container->owner->pod, "died", container->name, attributes);
+	events_send_once(container->owner->pod, "died", container->name, attributes, record);
 }
 
 static void on_shim_end(struct container *container)

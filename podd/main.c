@@ -19,13 +19,16 @@
 #include "children.h"
 #include "cleanup.h"
 #include "containers.h"
+#include "events.h"
 #include "fd.h"
 #include "manager.h"
 #include "nested.h"
+#include "metrics-server.h"
 #include "network.h"
 #include "pod.h"
 #include "server.h"
 #include "text.h"
+#include "totals.h"
 #include "trim.h"
 #include "unit.h"
 
@@ -131,20 +134,27 @@ static int serve(struct pod *pod, struct err *err)
 	if (r == 0)
 		r = network_new(pod, &pod->network, err);
 	if (r == 0)
+		r = events_new(pod, &pod->events, err);
+	if (r == 0)
 		r = pod_start(pod, err);
 	if (r < 0)
 		return r;
-	r = pod_watch(pod, err);
+	r = totals_new(pod, &pod->totals, err);
+	if (r == 0)
+		r = pod_watch(pod, err);
 	if (r == 0)
 		r = server_new(pod, &pod->server, err);
+	if (r == 0)
+		r = metrics_server_new(pod, &pod->metrics, err);
 	if (r == 0)
 		r = containers_load(pod->containers, err);
 	if (r == 0)
 		r = children_load(pod->children, err);
-	if (r == 0)
+	if (r == 0) {
 		network_clean(pod->network);
-	if (r == 0)
 		network_settle(pod->network);
+		events_catch_up(pod);
+	}
 	if (r < 0)
 		pod_take_back(pod, err);
 	return r;

@@ -3,11 +3,19 @@
 
 /* What methods*.c share. */
 
+#include <stdint.h>
+
 #include "methods.h"
 #include "pod.h"
 
 /* io.podd.Pod.InvalidParameter. */
 void methods_invalid(struct connection *connection, const char *parameter, const char *reason);
+
+/* What Inspect answers; @stats (taken over, may be NULL) is what the uplinks have counted. */
+struct json *methods_inspection(const struct pod *pod, struct json *stats);
+/* Has podd-uplink counted: @on_stats gets it, or NULL when that failed. Return: 0, -ENOTCONN, -errno. */
+typedef void (*methods_on_stats)(struct pod *pod, uint64_t serial, struct json *stats);
+int methods_ask_stats(struct pod *pod, uint64_t serial, methods_on_stats on_stats);
 
 /* An empty reply, once the uplink has what it was told so far. */
 void methods_reply_settled(struct pod *pod, struct connection *connection);

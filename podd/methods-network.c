@@ -24,6 +24,7 @@
 #include "pod-network.h"
 #include "server.h"
 #include "text.h"
+#include "totals.h"
 #include "traffic.h"
 #include "uplink.h"
 
@@ -373,6 +374,7 @@ struct inquiry {
 	uint64_t serial; /* of the connection */
 	int file;
 	bool flows; /* otherwise the pod's inspection */
+	methods_on_stats on_stats; /* not a connection, but this is to be told */
 };
 
 static void inquiry_done(struct inquiry **inquiry)
@@ -383,16 +385,21 @@ static void inquiry_done(struct inquiry **inquiry)
 	free(*inquiry);
 }
 
-static struct json *inspect(const struct pod *pod, struct json *stats)
+struct json *methods_inspection(const struct pod *pod, struct json *stats)
 {
-	struct json *reply = json_new_object(), *uplink;
+	struct json *reply = json_new_object(), *uplink, *supervisor;
 
 	json_set(reply, "spec", pod_spec_to_json(&pod->spec));
 	json_set(reply, "state", pod_state_to_json(&pod->state));
 	json_set_int(reply, "children", children_count(pod->children));
 	json_set_bool(reply, "adopted", pod->adopted);
-	if (pod->spec.net != POD_NET_SLIRP)
+	supervisor = json_set_object(reply, "supervisor");
+	json_set_string(supervisor, "version", PACKAGE_VERSION);
+	json_set_string(supervisor, "started", pod->started);
+	if (pod->spec.net != POD_NET_SLIRP) {
+		json_free(stats);
 		return reply;
+	}
 	uplink = json_set_object(reply, "uplink");
 	json_set_string(uplink, "path", pod_takes_tcp(pod) ? "splice" : "libslirp");
 	if (pod_takes_tcp(pod))
@@ -414,7 +421,8 @@ static struct json *inspect(const struct pod *pod, struct json *stats)
 static void on_report(struct pod *pod, void *opaque, int result, const char *text)
 {
 	cleanup(inquiry_done) struct inquiry *inquiry = opaque;
-	struct connection *connection = server_find(pod->server, inquiry->serial);
+	struct connection *connection =
+		inquiry->on_stats ? NULL : server_find(pod->server, inquiry->serial);
 	struct json *stats = NULL, *flows = NULL;
 	struct err err = {};
 
@@ -422,12 +430,19 @@ static void on_report(struct pod *pod, void *opaque, int result, const char *tex
 		err_set(&err, result, "%s", text);
 	else
 		result = traffic_read(pod, inquiry->file, &stats, &flows, &err);
+	if (result == 0)
+		totals_add(pod, stats);
+	if (inquiry->on_stats) {
+		inquiry->on_stats(pod, inquiry->serial, take_ptr(stats));
+		json_free(flows);
+		return;
+	}
 	if (connection && inquiry->flows && result < 0)
 		connection_fail(connection, err.msg);
 	else if (connection && inquiry->flows)
 		reply_list(connection, "flows", take_ptr(flows));
 	else if (connection)
-		connection_reply(connection, inspect(pod, take_ptr(stats)), NULL, 0, false);
+		connection_reply(connection, methods_inspection(pod, take_ptr(stats)), NULL, 0, false);
 	json_free(stats);
 	json_free(flows);
 }
@@ -455,11 +470,33 @@ static int inquire(struct pod *pod, struct connection *connection, bool flows, s
 	return 0;
 }
 
+int methods_ask_stats(struct pod *pod, uint64_t serial, methods_on_stats on_stats)
+{
+	const struct uplink_request request = {.operation = UPLINK_REPORT};
+	cleanup(inquiry_done) struct inquiry *inquiry = NULL;
+	int r;
+
+	if (pod->spec.net != POD_NET_SLIRP)
+		return -ENOTCONN;
+	inquiry = calloc(1, sizeof(*inquiry));
+	if (!inquiry)
+		return -ENOMEM;
+	inquiry->serial = serial;
+	inquiry->on_stats = on_stats;
+	inquiry->file = -1;
+	r = traffic_make_file(&inquiry->file);
+	if (r == 0)
+		r = pod_ask_uplink(pod, &request, &inquiry->file, 1, on_report, inquiry, NULL);
+	if (r == 0)
+		(void)take_ptr(inquiry);
+	return r;
+}
+
 void method_inspect(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
 {
 	if (pod->spec.net != POD_NET_SLIRP || inquire(pod, connection, false, NULL) < 0)
-		connection_reply(connection, inspect(pod, NULL), NULL, 0, false);
+		connection_reply(connection, methods_inspection(pod, totals_last(pod)), NULL, 0, false);
 }
 
 void method_flows(struct pod *pod, struct connection *connection,

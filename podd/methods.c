@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "container.h"
 #include "containers.h"
+#include "event-log.h"
 #include "events.h"
 #include "hierarchy.h"
 #include "io.podd.Pod.h"
@@ -21,6 +22,7 @@
 #include "network.h"
 #include "pod.h"
 #include "text.h"
+#include "totals.h"
 
 #define STOP_TIMEOUT_MAX_S 86400
 #define SERVICE_INTERFACE "org.varlink.service"
@@ -107,6 +109,12 @@ static void method_detach(struct pod *pod, struct connection *connection,
 	children_detached(pod->children, child, generation);
 }
 
+static void forget_child(struct pod *pod, const char *child)
+{
+	network_remove(pod->network, child);
+	totals_forget(pod, child);
+}
+
 static void method_report(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
 {
@@ -122,6 +130,8 @@ static void method_report(struct pod *pod, struct connection *connection,
 		r = json_read_object(call->parameters, "attributes", false, &attributes, &err);
 	if (r == 0)
 		r = name_check_component(child, &err);
+	if (r == 0 && (!*type || strlen(type) > EVENT_TYPE_MAX))
+		r = err_set(&err, -EINVAL, "a type has 1 to %d bytes", EVENT_TYPE_MAX);
 	if (r < 0) {
 		methods_invalid(connection, "child", err.msg);
 		return;
@@ -129,7 +139,7 @@ static void method_report(struct pod *pod, struct connection *connection,
 	r = containers_look(pod->containers, child, &err);
 	/* One that was removed is told of all the same. */
 	if (r == -ENOENT && text_equal(type, "remove"))
-		network_remove(pod->network, child);
+		forget_child(pod, child);
 	else if (text_equal(type, "start"))
 		network_up(pod->network, child);
 	else if (text_equal(type, "died"))
@@ -248,7 +258,7 @@ static void method_events(struct pod *pod, struct connection *connection,
 		return;
 	}
 	connection_subscribe(connection);
-	connection_reply(connection, events_new(pod, "now", NULL), NULL, 0, true);
+	connection_reply(connection, events_now(pod), NULL, 0, true);
 }
 
 static void method_get_info(struct pod *pod, struct connection *connection,

@@ -33,6 +33,7 @@
 #include "pod.h"
 #include "resolv.h"
 #include "text.h"
+#include "totals.h"
 #include "uplink.h"
 
 /* Delay before an uplink that died is started again, growing to the maximum. */
@@ -469,6 +470,9 @@ int pod_start(struct pod *pod, struct err *err)
 	pod->state.podd = self;
 	if (r == 0)
 		r = pod_set_phase(pod, POD_RUNNING, &local);
+	if (r == 0)
+		events_send_once(pod, pod->adopted ? "adopted" : "started", NULL, NULL,
+			pod->adopted ? pod->started : pod->state.since);
 	if (r < 0) {
 		pod_take_back(pod, &local);
 		return err_set(err, r, "%s", local.msg);
@@ -623,6 +627,7 @@ static void uplink_ended(struct pod *pod)
 	fprintf(stderr, "podd: pod %s: podd-uplink ended; %s\n", pod->path,
 		pod_is_tenant(pod) ? "waiting for the next one" : "starting another");
 	schedule_uplink(pod);
+	totals_uplink_ended(pod);
 }
 
 static int on_uplink_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)

@@ -28,6 +28,7 @@
 #include "hierarchy.h"
 #include "manager.h"
 #include "nested.h"
+#include "metrics-server.h"
 #include "network.h"
 #include "pod.h"
 #include "server.h"
@@ -286,7 +287,7 @@ static void kill_all(struct pod *pod)
 
 void pod_clean(struct pod *pod, bool keep_errors)
 {
-	static const char *const sockets[] = {"outer.sock", "uplink.sock"};
+	static const char *const sockets[] = {"outer.sock", "uplink.sock", METRICS_SOCKET};
 	char boot_id[PROC_BOOT_ID_SIZE];
 
 	/* Start times of another boot name nothing. */
@@ -332,11 +333,12 @@ void pod_gone(struct pod *pod)
 	pod_kill_uplink(pod);
 	network_close(pod->network);
 	pod_clean(pod, true);
+	events_catch_up(pod);
 	pod->state.podd = (struct proc_id){};
 	r = pod_set_phase(pod, wanted ? POD_STOPPED : POD_FAILED, &err);
 	if (r < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
-	events_send(pod, wanted ? "stopped" : "failed", NULL);
+	events_send_once(pod, wanted ? "stopped" : "failed", NULL, NULL, pod->state.since);
 	if (pod->stop_done)
 		pod->stop_done(pod->stop_userdata, 0);
 	server_flush(pod->server);

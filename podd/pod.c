@@ -14,14 +14,17 @@
 #include "children.h"
 #include "cleanup.h"
 #include "containers.h"
+#include "events.h"
 #include "file.h"
 #include "hierarchy.h"
 #include "manager.h"
 #include "nested.h"
+#include "metrics-server.h"
 #include "network.h"
 #include "resolv.h"
 #include "server.h"
 #include "text.h"
+#include "totals.h"
 
 #define LOCK_TIMEOUT_MS 2000
 
@@ -32,6 +35,7 @@ int pod_open(struct pod *pod, const char *root, const char *path, struct err *er
 	memset(pod, 0, sizeof(*pod));
 	pod->rootfd = pod->podfd = pod->lockfd = pod->outer = pod->tap = pod->uplink = -1;
 	pod->outer_pidfd = pod->uplink_pidfd = -1;
+	record_time_now(pod->started);
 	r = name_check_path(path, err);
 	if (r < 0)
 		return r;
@@ -62,9 +66,12 @@ void pod_close(struct pod *pod)
 	children_free(pod->children);
 	containers_free(pod->containers);
 	nested_free(pod->nested);
+	events_free(pod->events);
 	network_free(pod->network);
 	pod_uplink_done_queue(pod);
 	server_free(pod->server);
+	metrics_server_free(pod->metrics);
+	totals_free(pod->totals);
 	sd_event_source_disable_unref(pod->outer_exit);
 	sd_event_source_disable_unref(pod->uplink_exit);
 	sd_event_source_disable_unref(pod->uplink_reply);
@@ -86,8 +93,10 @@ void pod_close(struct pod *pod)
 
 int pod_set_phase(struct pod *pod, enum pod_phase phase, struct err *err)
 {
+	/* One that is adopted has been running all the time. */
+	if (pod->state.phase != phase || !pod->state.since[0])
+		record_time_now(pod->state.since);
 	pod->state.phase = phase;
-	record_time_now(pod->state.since);
 	return pod_state_save(pod->podfd, &pod->state, err);
 }
 

@@ -14,17 +14,21 @@
 
 struct children;
 struct containers;
+struct events;
+struct metrics_server;
 struct manager;
 struct nested;
 struct network;
 struct resolv;
 struct server;
+struct totals;
 struct uplink_queue;
 
 struct pod {
 	sd_event *event;
 	char *root;          /* absolute path of the hierarchy */
 	char path[NAME_PATH_SIZE];
+	char started[RECORD_TIME_SIZE]; /* this podd */
 	int rootfd;
 	int podfd;
 	int lockfd;          /* held as long as podd lives: one podd for each pod */
@@ -54,6 +58,9 @@ struct pod {
 
 	struct children *children;
 	struct containers *containers;
+	struct events *events;
+	struct metrics_server *metrics;
+	struct totals *totals;
 	struct manager *manager;
 	struct nested *nested;
 	struct network *network;

@@ -371,7 +371,7 @@ static int add_connection(struct server *server, int fd)
 }
 
 /* The pod's owner, the host's root, and the pod's root, as whom a hook comes. */
-static bool is_served(const struct pod *pod, uid_t uid)
+bool server_serves(const struct pod *pod, uid_t uid)
 {
 	uint32_t pod_root;
 
@@ -413,7 +413,7 @@ static int on_accept(sd_event_source *source, int fd, uint32_t events, void *use
 		sd_event_source_set_enabled(server->pause, SD_EVENT_ONESHOT);
 		return 0;
 	}
-	if (peer < 0 || fd_peer(peer, NULL, &uid) < 0 || !is_served(server->pod, uid))
+	if (peer < 0 || fd_peer(peer, NULL, &uid) < 0 || !server_serves(server->pod, uid))
 		return 0;
 	if (server->n >= SERVER_CONNECTIONS_MAX && !drop_idle(server)) {
 		static const char refusal[] = "{\"error\":\"" VARLINK_INTERFACE ".LimitExceeded\","

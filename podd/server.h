@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "err.h"
 #include "json.h"
@@ -25,6 +26,9 @@ struct connection;
 
 int server_new(struct pod *pod, struct server **ret, struct err *err);
 void server_free(struct server *server);
+
+/* Is that uid served: the pod's owner, root, or the pod's root? */
+bool server_serves(const struct pod *pod, uid_t uid);
 
 /* Replies to the connection's present call; the parameters are taken over. @fds are passed along
  * (and closed by the caller). With @continues more replies follow. Return: 0, or -errno when the
