@@ -33,6 +33,8 @@ static const char *const phase_names[] = {
 	[HOOK_CREATE_CONTAINER] = "createContainer",
 	[HOOK_POSTSTOP] = "poststop",
 	[HOOK_DETACH] = "detach",
+	[HOOK_CHECK] = "check",
+	[HOOK_GC] = "gc",
 };
 
 static const char help[] =
@@ -50,7 +52,8 @@ static const char help[] =
 	"  --version       the version\n"
 	"\n"
 	"podd-hook detach --root DIR --pod POD --child NAME --generation ID disconnects a container\n"
-	"that ended; podd runs it.\n";
+	"that ended; podd runs it. podd-hook check|gc --root DIR --pod POD has the CNI plugins check\n"
+	"all attachments, or delete what no attachment has; podctl doctor runs it.\n";
 
 const char *hook_phase_name(enum hook_phase phase)
 {
@@ -309,6 +312,17 @@ static int read_runtime_request(struct request *request, const struct arguments 
 	return r;
 }
 
+static int read_survey_request(
+	struct request *request, const struct arguments *arguments, struct err *err)
+{
+	int r;
+
+	if (!arguments->pod)
+		return err_set(err, -EINVAL, "%s needs --pod", hook_phase_name(request->phase));
+	r = name_check_path(arguments->pod, err);
+	return r < 0 ? r : text_copy(request->pod, sizeof(request->pod), arguments->pod);
+}
+
 static int read_detach_request(struct request *request, const struct arguments *arguments,
 	struct err *err)
 {
@@ -344,6 +358,8 @@ int request_read(int argc, char **argv, struct request *ret, bool *ret_usage, st
 	r = hierarchy_root(arguments.root, &request.root, err);
 	if (r == 0 && request.phase == HOOK_DETACH)
 		r = read_detach_request(&request, &arguments, err);
+	else if (r == 0 && request.phase > HOOK_DETACH)
+		r = read_survey_request(&request, &arguments, err);
 	else if (r == 0)
 		r = read_runtime_request(&request, &arguments, err);
 	if (r < 0) {

@@ -21,6 +21,8 @@ enum hook_phase {
 	HOOK_CREATE_CONTAINER,
 	HOOK_POSTSTOP,
 	HOOK_DETACH, /* podd's own: a container ended */
+	HOOK_CHECK,  /* podctl doctor's: all of a pod */
+	HOOK_GC,
 };
 
 const char *hook_phase_name(enum hook_phase phase);
@@ -41,7 +43,7 @@ struct request {
 	struct json *capability_args; /* object, or NULL */
 };
 
-/* Reads the arguments and, but for HOOK_DETACH, stdin. Return: 0, 1 when the help was printed,
+/* Reads the arguments and, in front of HOOK_DETACH, stdin. Return: 0, 1 when the help was printed,
  * -EINVAL (with HOOK_USAGE set in *ret_usage when the arguments are at fault), -errno. */
 int request_read(int argc, char **argv, struct request *ret, bool *ret_usage, struct err *err);
 void request_done(struct request *request);
