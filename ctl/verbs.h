@@ -9,6 +9,7 @@ extern const struct ctl_verb verb_attach;
 extern const struct ctl_verb verb_bundle;
 extern const struct ctl_verb verb_capture;
 extern const struct ctl_verb verb_create;
+extern const struct ctl_verb verb_doctor;
 extern const struct ctl_verb verb_egress;
 extern const struct ctl_verb verb_enter;
 extern const struct ctl_verb verb_events;
