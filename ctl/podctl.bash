@@ -165,7 +165,7 @@ _podctl_operand()
 		_podctl_fill -W "$(_podctl_paths)" -- "$current"
 		;;
 	top:*) _podctl_fill -W 'user pid ppid pcpu etime tty time args uid gid' -- "$current" ;;
-	events:* | doctor:*) _podctl_fill -W "$(_podctl_paths --filter kind=pod)" -- "$current" ;;
+	events:* | doctor:* | upgrade:*) _podctl_fill -W "$(_podctl_paths --filter kind=pod)" -- "$current" ;;
 	exec:2 | run:1 | create:2) _podctl_fill -c -- "$current" ;;
 	create:1) ;;
 	exec:* | run:* | create:*) _podctl_fill -f -- "$current" ;;

@@ -34,5 +34,6 @@ extern const struct ctl_verb verb_stop;
 extern const struct ctl_verb verb_top;
 extern const struct ctl_verb verb_unpause;
 extern const struct ctl_verb verb_update;
+extern const struct ctl_verb verb_upgrade;
 extern const struct ctl_verb verb_version;
 extern const struct ctl_verb verb_wait;
