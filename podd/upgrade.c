@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -63,6 +64,9 @@ void upgrade_execute(const char *root, const char *path, int ready_fd)
 		number, (char *)"--upgraded", (char *)path, NULL};
 
 	snprintf(number, sizeof(number), "%d", ready_fd);
+	/* It is the same process, so that they are for it, too. */
+	for (int i = 0, n = sd_listen_fds(0); i < n; i++)
+		(void)fd_set_inherit(SD_LISTEN_FDS_START + i);
 	if (fd_set_inherit(ready_fd) == 0)
 		execv(PODD_LIBEXECDIR "/podd", argv);
 	dprintf(ready_fd, "E cannot execute %s: %s\n", PODD_LIBEXECDIR "/podd", strerror(errno));
