@@ -120,7 +120,9 @@ int entry_fill_made(struct entry *entry, int childfd)
 
 const char *entry_status(const struct entry *entry, char text[ENTRY_STATUS_SIZE])
 {
-	if (!entry->is_made)
+	if (entry->podd[0] && strcmp(entry->podd, PACKAGE_VERSION) != 0)
+		snprintf(text, ENTRY_STATUS_SIZE, "%s (podd %s)", entry->status, entry->podd);
+	else if (!entry->is_made)
 		snprintf(text, ENTRY_STATUS_SIZE, "%s", entry->status);
 	else if (entry->exit_code >= 0)
 		snprintf(text, ENTRY_STATUS_SIZE, "%s (%d)", entry->status, entry->exit_code);

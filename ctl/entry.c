@@ -85,9 +85,11 @@ static int fill_from_state(struct entry *entry, const struct pod_state *state)
 	enum pod_phase phase = pod_state_phase_now(state);
 
 	entry->status = pod_phase_name(phase);
-	if (phase == POD_RUNNING || phase == POD_STOPPING)
+	if (phase == POD_RUNNING || phase == POD_STOPPING) {
 		entry->pid = state->outer.pid;
-	if (phase == POD_FAILED && state->error && !(entry->problem = strdup(state->error)))
+		memcpy(entry->podd, state->podd_version, sizeof(entry->podd));
+	}
+	if ((phase == POD_FAILED || phase == POD_RESTARTING) && state->error && !(entry->problem = strdup(state->error)))
 		return -ENOMEM;
 	return 0;
 }
@@ -269,6 +271,10 @@ struct json *entry_to_json(const struct entry *entry)
 	if (entry->is_pod || entry->is_made)
 		json_set(object, "labels",
 			entry->labels ? json_copy(entry->labels) : json_new_object());
+	if (entry->podd[0]) {
+		json_set_string(object, "poddVersion", entry->podd);
+		json_set_bool(object, "outdated", strcmp(entry->podd, PACKAGE_VERSION) != 0);
+	}
 	if (entry->is_made)
 		set_made(object, entry);
 	if (entry->problem)

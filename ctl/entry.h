@@ -20,6 +20,7 @@ struct entry {
 	char created[RECORD_TIME_SIZE];
 	char **addresses;            /* NULL: none */
 	char **networks;             /* names; of a pod the kind of its network */
+	char podd[RECORD_VERSION_SIZE]; /* version of a running pod's supervisor; "": not known */
 	pid_t pid;                   /* of what runs; 0: nothing */
 	struct json *labels;         /* of a pod, or of a container that podctl made; NULL: none */
 	char *problem;               /* why its records cannot be used, or what failed; or NULL */

@@ -7,6 +7,7 @@
  */
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -66,13 +67,15 @@ static int pass_on(unsigned n)
 }
 
 /* Never returns. Between fork and exec; what fails is said on the pipe like podd's own errors. */
-static void __attribute__((noreturn)) child_exec(const char *root, const char *path, int log,
-	int ready, unsigned n_passed)
+static void __attribute__((noreturn)) child_exec(
+	const struct launch *launch, int log, int ready, unsigned n_passed)
 {
 	const int ready_fd = PASSED_FIRST + (int)n_passed;
 	char ready_text[16];
-	char *argv[] = {(char *)"podd", (char *)"--root", (char *)root, (char *)"--ready-fd",
-		ready_text, (char *)path, NULL};
+	char *argv[] = {(char *)"podd", (char *)"--root", (char *)launch->root,
+		(char *)"--ready-fd", ready_text, (char *)launch->path,
+		launch->no_start ? (char *)"--no-start" : NULL, NULL};
+	int program = -1;
 	int null;
 	sigset_t none;
 
@@ -89,14 +92,19 @@ static void __attribute__((noreturn)) child_exec(const char *root, const char *p
 	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	log = fcntl(log, F_DUPFD_CLOEXEC, ready_fd + 1);
 	ready = fcntl(ready, F_DUPFD_CLOEXEC, ready_fd + 1);
+	if (launch->program)
+		program = fcntl(*launch->program, F_DUPFD_CLOEXEC, ready_fd + 1);
 	if (null < 0 || log < 0 || ready < 0 || chdir("/") < 0 || fd_move_to(null, 0) < 0 ||
 		fd_move_to(log, 1) < 0 || dup2(1, 2) < 0 || pass_on(n_passed) < 0 ||
 		fd_move_to(ready, ready_fd) < 0) {
 		dprintf(ready, "E cannot set up podd's descriptors: %s\n", strerror(errno));
 		_exit(CTL_NOT_RUNNABLE);
 	}
-	close_range((unsigned)ready_fd + 1, ~0U, 0);
-	execv(PODD_LIBEXECDIR "/podd", argv);
+	close_range((unsigned)ready_fd + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+	if (launch->program)
+		fexecve(program, argv, environ);
+	else
+		execv(PODD_LIBEXECDIR "/podd", argv);
 	dprintf(ready_fd, "E cannot execute %s: %s\n", PODD_LIBEXECDIR "/podd", strerror(errno));
 	_exit(CTL_NOT_RUNNABLE);
 }
@@ -147,9 +155,7 @@ static int wait_readable(int fd, int64_t deadline)
 	return r < 0 ? -errno : 1;
 }
 
-/* Reads what podd says. Return: 0 ready, -EREMOTEIO with its message, -ENODATA when the pipe
- * ended without either, -ETIMEDOUT, -errno. */
-static int wait_ready(const char *path, int pipe_fd, struct err *err)
+int launch_await(const char *path, int pipe_fd, struct err *err)
 {
 	autofree char *buffer = malloc(READY_BYTES_MAX);
 	int64_t deadline = deadline_now_ms() + LAUNCH_TIMEOUT_MS;
@@ -216,7 +222,7 @@ static int open_log(int podfd, int *ret_fd, off_t *ret_end, struct err *err)
 	return 0;
 }
 
-int launch_podd(const char *root, const char *path, int podfd, struct err *err)
+int launch_podd(const struct launch *launch, struct err *err)
 {
 	int pipe_fds[2];
 	autoclose int log = -1;
@@ -225,7 +231,7 @@ int launch_podd(const char *root, const char *path, int podfd, struct err *err)
 	pid_t pid;
 	int r;
 
-	r = open_log(podfd, &log, &log_end, err);
+	r = open_log(launch->podfd, &log, &log_end, err);
 	if (r < 0)
 		return r;
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
@@ -236,11 +242,11 @@ int launch_podd(const char *root, const char *path, int podfd, struct err *err)
 	if (pid < 0)
 		return err_errno(err, "starting podd");
 	if (pid == 0)
-		child_exec(root, path, log, write_end, n_passed);
+		child_exec(launch, log, write_end, n_passed);
 	close(take_fd(&write_end));
-	r = wait_ready(path, read_end, err);
+	r = launch_await(launch->path, read_end, err);
 	if (r == 0)
 		return 0;
 	end_podd(pid, r == -ETIMEDOUT ? SIGKILL : r == -EREMOTEIO || r == -ENODATA ? 0 : SIGTERM);
-	return r == -ENODATA ? died_error(path, podfd, log_end, err) : r;
+	return r == -ENODATA ? died_error(launch->path, launch->podfd, log_end, err) : r;
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deadline.h"
 #include "file.h"
 #include "hierarchy.h"
 #include "proc.h"
@@ -34,6 +35,7 @@
 #define STOP_GRACE_SECONDS 30
 #define STOP_TRIES 3
 #define EXIT_TIMEOUT_MS 5000
+#define CONNECT_STEP_MS 50
 #define ANSWER_TIMEOUT_MS 5000
 
 /* A pod that nobody else starts or removes as long as this is held. */
@@ -132,12 +134,39 @@ static int tell_outcome(const char *path, int podfd, int result, struct err *err
 	return result;
 }
 
-/* Starts a supervisor: the manager does, where the pod is its, and then what the unit runs may want
- * start.lock. */
-static int launch(const struct ctl *ctl, const char *path, struct held_pod *pod, struct err *err)
+static int stop_by_socket(const struct held_pod *pod, uint32_t seconds);
+
+/* Ends the podd of a pod that failed, so that another one can start it at once. It may be about to do
+ * that itself. Return: 0 when it has ended, 1 when the pod runs again, -errno. */
+static int end_restart(struct held_pod *pod, struct err *err)
 {
-	if (!manager_starts(ctl, path, &pod->state))
-		return launch_podd(ctl->root, path, pod->podfd, err);
+	autoclose int pidfd = -1;
+	int64_t deadline = deadline_now_ms() + LAUNCH_TIMEOUT_MS;
+
+	if (proc_open(&pod->state.podd, &pidfd) < 0)
+		return 0;
+	while (deadline_left_ms(deadline, 1) > 0) {
+		if (pod->phase == POD_RESTARTING && stop_by_socket(pod, 0) == 0)
+			return await_podd(pod);
+		if (pod->phase == POD_RUNNING && podd_answers(pod))
+			return 1;
+		if (proc_wait(pidfd, CONNECT_STEP_MS) == 0)
+			return 0;
+		load_state(pod, NULL);
+	}
+	return err_set(err, -EBUSY, "it is being started again");
+}
+
+/* Starts a supervisor: the manager does, where the pod is its, and then what the unit runs may want
+ * start.lock. What is only to be cleaned is no unit's. */
+static int launch(const struct ctl *ctl, const char *path, struct held_pod *pod, bool no_start,
+	struct err *err)
+{
+	const struct launch podd = {
+		.root = ctl->root, .path = path, .podfd = pod->podfd, .no_start = no_start};
+
+	if ((no_start && pod->phase != POD_RUNNING) || !manager_starts(ctl, path, &pod->state))
+		return launch_podd(&podd, err);
 	cleanup_close(&pod->lock);
 	pod->lock = -1;
 	return tell_outcome(path, pod->podfd, manager_start(path, err), err);
@@ -160,10 +189,16 @@ static int ensure_podd(const struct ctl *ctl, const char *path, struct held_pod 
 				path, (int)pod->state.podd.pid);
 		podd_alive = false;
 	}
+	/* It waits until it starts the pod again: that is now. */
+	if (pod->phase == POD_RESTARTING) {
+		r = end_restart(pod, err);
+		if (r != 0)
+			return r < 0 ? err_wrap(err, r, "pod %s", path) : 0;
+	}
 	if (pod->phase == POD_STOPPING && podd_alive)
 		return err_set(err, -EBUSY, "pod %s is being stopped; start it when it has stopped",
 			path);
-	r = launch(ctl, path, pod, err);
+	r = launch(ctl, path, pod, false, err);
 	if (r == 0)
 		*ret_took_over = pod->phase == POD_RUNNING;
 	return r;
@@ -214,6 +249,14 @@ static bool has_ended(const struct held_pod *pod)
 	return !proc_alive(&pod->state.outer) && !proc_alive(&pod->state.podd);
 }
 
+/* Nobody has cleaned up after it. */
+static bool is_unfinished(const struct held_pod *pod)
+{
+	const enum pod_phase recorded = pod->state.phase;
+
+	return recorded != POD_CREATED && recorded != POD_STOPPED && recorded != POD_FAILED;
+}
+
 static int connect_podd(const struct held_pod *pod, uint32_t seconds,
 	struct varlink_client **ret, struct err *err)
 {
@@ -221,26 +264,44 @@ static int connect_podd(const struct held_pod *pod, uint32_t seconds,
 		ret, err);
 }
 
+/* One that is about to serve has no socket yet, and one that ends has none any more. Return: 0; -ESRCH
+ * when it has ended; -errno. */
+static int connect_living(const struct held_pod *pod, uint32_t seconds,
+	struct varlink_client **ret, struct err *err)
+{
+	autoclose int pidfd = -1;
+	int r = -ENOENT;
+
+	if (proc_open(&pod->state.podd, &pidfd) < 0)
+		return -ESRCH;
+	for (int i = 0; i < EXIT_TIMEOUT_MS / CONNECT_STEP_MS; i++) {
+		r = connect_podd(pod, seconds, ret, err);
+		if (r != -ECONNREFUSED && r != -ENOENT)
+			return r;
+		if (proc_wait(pidfd, CONNECT_STEP_MS) == 0)
+			return -ESRCH;
+	}
+	return err_set(err, r, "its supervisor (process %d) does not answer",
+		(int)pod->state.podd.pid);
+}
+
 /* Connects to the supervisor. Only it can end the pod in order: when it died, or is about to,
- * another one takes over. */
+ * another one takes over. Return: 0, 1 when nothing runs any more, -errno. */
 static int reach_podd(const struct ctl *ctl, const char *path, struct held_pod *pod,
 	uint32_t seconds, struct varlink_client **ret, struct err *err)
 {
 	int r;
 
-	if (proc_alive(&pod->state.podd)) {
-		r = connect_podd(pod, seconds, ret, err);
-		if (r != -ECONNREFUSED && r != -ENOENT)
-			return r;
-		r = await_podd(pod);
-		if (r < 0)
-			return err_set(err, r, "its supervisor (process %d) does not answer",
-				(int)pod->state.podd.pid);
-	}
-	r = launch(ctl, path, pod, err);
+	r = connect_living(pod, seconds, ret, err);
+	if (r != -ESRCH)
+		return r;
+	/* What was killed in the middle of its start is not started for this. */
+	r = launch(ctl, path, pod, true, err);
 	if (r == 0)
 		r = load_state(pod, err);
-	return r < 0 ? r : connect_podd(pod, seconds, ret, err);
+	if (r < 0)
+		return r;
+	return has_ended(pod) ? 1 : connect_podd(pod, seconds, ret, err);
 }
 
 static int call_stop(struct varlink_client *client, uint32_t seconds, struct err *err)
@@ -274,11 +335,17 @@ static int try_to_stop(const struct ctl *ctl, const char *path, uint32_t seconds
 		return 0;
 	if (r < 0)
 		return r;
-	if (has_ended(&pod))
+	if (has_ended(&pod)) {
+		/* What its podd could not do any more; rm looks whether it was enough. */
+		if (is_unfinished(&pod))
+			launch(ctl, path, &pod, true, NULL);
 		return 0;
+	}
 	r = reach_podd(ctl, path, &pod, seconds, &client, err);
 	if (r < 0)
 		return err_wrap(err, r, "stopping pod %s", path);
+	if (r > 0)
+		return 0;
 	/* The lock is not kept while children take their time: "stop -t 0" must get through. */
 	cleanup_close(&pod.lock);
 	pod.lock = -1;
@@ -333,6 +400,16 @@ int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, st
 		r = r == -ENOENT ? 0 : r;
 	}
 	return r < 0 ? r : stop_with_unit(ctl, path, seconds, err);
+}
+
+int lifecycle_clean(const struct ctl *ctl, const char *path, struct err *err)
+{
+	autoheld pod = HELD_POD_NONE;
+	int r = hold_pod(ctl, path, &pod, err);
+
+	if (r < 0 || proc_alive(&pod.state.podd))
+		return r;
+	return launch(ctl, path, &pod, true, err);
 }
 
 /* A directory that podctl create was killed over: nothing in it but empty directories. */

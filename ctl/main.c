@@ -21,7 +21,8 @@ static const struct ctl_verb *const verbs[] = {
 	&verb_unpause, &verb_wait, &verb_rm, &verb_prune, &verb_rename, &verb_exec, &verb_attach,
 	&verb_logs, &verb_top, &verb_stats, &verb_events, &verb_update, &verb_ps, &verb_inspect,
 	&verb_enter, &verb_port, &verb_egress, &verb_flows, &verb_capture, &verb_bundle,
-	&verb_network, &verb_enable, &verb_disable, &verb_apply, &verb_metrics, &verb_hooks,
+	&verb_network, &verb_enable, &verb_disable, &verb_apply, &verb_doctor, &verb_upgrade,
+	&verb_metrics, &verb_hooks,
 	&verb_version,
 };
 

@@ -104,6 +104,7 @@ _podctl_value()
 	case $verb:$option in
 	*:) return 1 ;;
 	create:--net) _podctl_fill -W 'slirp none host' -- "$current" ;;
+	create:--restart) _podctl_fill -W 'no on-failure always' -- "$current" ;;
 	create:--uplink-path) _podctl_fill -W 'auto libslirp' -- "$current" ;;
 	bundle:--share) _podctl_fill -W 'net ipc uts pid net,ipc,uts' -- "$current" ;;
 	*:--share) _podctl_fill -W 'ipc uts pid ipc,uts' -- "$current" ;;
@@ -139,6 +140,9 @@ _podctl_value()
 		_podctl_fill -W 'name= id= pod= status= exited= health= kind=pod kind=container
 			label=' -- "$current"
 		;;
+	start:--filter)
+		_podctl_fill -W 'restart=always restart=on-failure restart=no name= label=' -- "$current"
+		;;
 	events:--filter)
 		_podctl_fill -W 'event= type=pod type=container pod= container=' -- "$current"
 		;;
@@ -165,7 +169,9 @@ _podctl_operand()
 		_podctl_fill -W "$(_podctl_paths)" -- "$current"
 		;;
 	top:*) _podctl_fill -W 'user pid ppid pcpu etime tty time args uid gid' -- "$current" ;;
-	events:* | metrics:* | apply:*) _podctl_fill -W "$(_podctl_paths --filter kind=pod)" -- "$current" ;;
+	events:* | metrics:* | apply:* | doctor:* | upgrade:*)
+		_podctl_fill -W "$(_podctl_paths --filter kind=pod)" -- "$current"
+		;;
 	exec:2 | run:1 | create:2) _podctl_fill -c -- "$current" ;;
 	create:1) ;;
 	exec:* | run:* | create:*) _podctl_fill -f -- "$current" ;;

@@ -125,7 +125,8 @@ static int add_egress(const struct start *start, char *const *rules, struct err 
 	struct json *parameters;
 	int r;
 
-	r = supervisor_connect(start->pod_path, start->pod->podfd, &supervisor, err);
+	r = supervisor_reach(
+		start->ctl, start->pod_path, start->pod->podfd, &supervisor, err);
 	if (r < 0)
 		return r;
 	parameters = json_new_object();
@@ -140,7 +141,8 @@ static int publish(const struct start *start, struct err *err)
 {
 	cleanup(supervisor_done) struct supervisor supervisor = SUPERVISOR_NONE;
 	struct json *parameters;
-	int r = supervisor_connect(start->pod_path, start->pod->podfd, &supervisor, err);
+	int r = supervisor_reach(
+		start->ctl, start->pod_path, start->pod->podfd, &supervisor, err);
 
 	if (r < 0)
 		return r;

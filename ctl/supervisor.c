@@ -69,27 +69,43 @@ static int find(
 	return r;
 }
 
-static int connect_to(struct supervisor *supervisor, struct err *err)
+static int connect_control(
+	const char *pod, int podfd, struct varlink_client **ret, struct err *err)
+{
+	int r = varlink_connect(podfd, CONTROL_SOCKET, ANSWER_TIMEOUT_MS, ret, err);
+
+	return r < 0 ? err_wrap(err, r, "pod %s", pod) : 0;
+}
+
+/* A supervisor that died is replaced by whoever needs it next; one that is just dying is a process for
+ * a little longer. */
+static int connect_or_start(const struct ctl *ctl, const char *pod, int podfd,
+	struct varlink_client **ret, struct err *err)
+{
+	int r = connect_control(pod, podfd, ret, err);
+
+	if (r != -ECONNREFUSED && r != -ENOENT)
+		return r;
+	r = lifecycle_start(ctl, pod, NULL, err);
+	return r < 0 ? err_wrap(err, r, "its supervisor had died")
+		     : connect_control(pod, podfd, ret, err);
+}
+
+static int connect_to(const struct ctl *ctl, struct supervisor *supervisor, struct err *err)
 {
 	struct pod_running pod = POD_RUNNING_NONE;
-	bool runs, lacks_podd;
+	bool runs;
 	int r;
 
 	r = pod_state_load(supervisor->podfd, &pod.state, err);
 	if (r < 0)
 		return err_wrap(err, r, "pod %s", supervisor->pod);
-	runs = pod_is_running(&pod);
-	lacks_podd = !runs && pod_state_phase_now(&pod.state) == POD_RUNNING;
+	runs = pod_is_running(&pod) || pod_state_phase_now(&pod.state) == POD_RUNNING;
 	pod_running_done(&pod);
-	if (lacks_podd)
-		return err_set(err, -ESRCH,
-			"the supervisor of pod %s has died: 'podctl start %s' starts another one",
-			supervisor->pod, supervisor->pod);
 	if (!runs)
 		return err_set(err, -ESRCH, "pod %s is not running", supervisor->pod);
-	r = varlink_connect(
-		supervisor->podfd, CONTROL_SOCKET, ANSWER_TIMEOUT_MS, &supervisor->client, err);
-	return r < 0 ? err_wrap(err, r, "pod %s", supervisor->pod) : 0;
+	return connect_or_start(
+		ctl, supervisor->pod, supervisor->podfd, &supervisor->client, err);
 }
 
 int supervisor_open(
@@ -100,7 +116,7 @@ int supervisor_open(
 
 	r = find(ctl, text, &supervisor, err);
 	if (r == 0)
-		r = connect_to(&supervisor, err);
+		r = connect_to(ctl, &supervisor, err);
 	if (r < 0) {
 		supervisor_done(&supervisor);
 		return r;
@@ -116,11 +132,24 @@ int supervisor_connect(const char *pod, int podfd, struct supervisor *ret, struc
 
 	text_copy(supervisor.path, sizeof(supervisor.path), pod);
 	text_copy(supervisor.pod, sizeof(supervisor.pod), pod);
-	r = varlink_connect(podfd, CONTROL_SOCKET, ANSWER_TIMEOUT_MS, &supervisor.client, err);
-	if (r < 0)
-		return err_wrap(err, r, "pod %s", pod);
-	*ret = supervisor;
-	return 0;
+	r = connect_control(pod, podfd, &supervisor.client, err);
+	if (r == 0)
+		*ret = supervisor;
+	return r;
+}
+
+int supervisor_reach(const struct ctl *ctl, const char *pod, int podfd, struct supervisor *ret,
+	struct err *err)
+{
+	struct supervisor supervisor = SUPERVISOR_NONE;
+	int r;
+
+	text_copy(supervisor.path, sizeof(supervisor.path), pod);
+	text_copy(supervisor.pod, sizeof(supervisor.pod), pod);
+	r = connect_or_start(ctl, pod, podfd, &supervisor.client, err);
+	if (r == 0)
+		*ret = supervisor;
+	return r;
 }
 
 /* ---- asking ---- */
@@ -294,7 +323,7 @@ int supervisor_open_ruling(
 		r = ctl_open_pod(ctl, supervisor.pod, &supervisor.podfd, err);
 	}
 	if (r == 0)
-		r = connect_to(&supervisor, err);
+		r = connect_to(ctl, &supervisor, err);
 	if (r < 0) {
 		supervisor_done(&supervisor);
 		return r;
@@ -307,7 +336,8 @@ int supervisor_open_ruling(
 static bool is_asked(const struct ctl *ctl, const char *path)
 {
 	struct pod_running pod = POD_RUNNING_NONE;
-	bool asked = pod_open(ctl, path, &pod, NULL) == 0 && pod_is_running(&pod) &&
+	bool asked = pod_open(ctl, path, &pod, NULL) == 0 &&
+		     (pod_is_running(&pod) || pod_state_phase_now(&pod.state) == POD_RUNNING) &&
 		     (pod.state.uplink.pid > 0 || goes_by_another(pod.podfd));
 
 	pod_running_done(&pod);

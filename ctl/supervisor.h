@@ -38,6 +38,9 @@ int supervisor_open_ruling(const struct ctl *ctl, const char *text, struct super
 	struct err *err);
 /* The same for a pod whose directory is open (it stays the caller's). */
 int supervisor_connect(const char *pod, int podfd, struct supervisor *ret, struct err *err);
+/* The same, after a supervisor was started where there is none. */
+int supervisor_reach(const struct ctl *ctl, const char *pod, int podfd, struct supervisor *ret,
+	struct err *err);
 
 /* Calls @method, without the interface's name; takes @parameters over. *ret (may be NULL) is the
  * answer. Return: 0; -EREMOTEIO with podd's reason; -errno. */

@@ -28,6 +28,7 @@ struct create_options {
 	const char *format;
 	const char *shm_size;
 	const char *uplink_path;
+	const char *restart;
 	uint32_t mtu;
 	bool host_loopback;
 	bool no_ipv6;
@@ -222,6 +223,10 @@ static int apply_options(struct pod_spec *spec, const struct create_options *opt
 		pod_path_from_name(options->uplink_path, &spec->uplink_path) < 0)
 		r = err_set(err, -EINVAL, "--uplink-path must be auto or libslirp, not \"%s\"",
 			options->uplink_path);
+	if (r == 0 && options->restart &&
+		pod_restart_from_name(options->restart, &spec->restart) < 0)
+		r = err_set(err, -EINVAL, "--restart must be no, on-failure or always, not \"%s\"",
+			options->restart);
 	return r < 0 ? r : make_add_pairs(spec->labels, options->labels, "--label", err);
 }
 
@@ -287,6 +292,8 @@ void create_options_table(struct create_options *values, struct option *table, s
 			.help = "map these group ids (repeatable)"},
 		{.name = "uplink-path", .argument = "PATH", .text = &values->uplink_path,
 			.help = "how TCP leaves the pod: auto (the fastest that works here), libslirp"},
+		{.name = "restart", .argument = "POLICY", .text = &values->restart,
+			.help = "when the pod's own process is killed: no, on-failure, always"},
 		{.name = "shm-size", .argument = "SIZE", .text = &values->shm_size,
 			.help = "of the /dev/shm that its containers share (default: 64m)"},
 		{.name = "publish", .letter = 'p', .argument = "SPEC", .list = &values->publish,

@@ -84,6 +84,19 @@ static int add_children(struct json *object, const struct ctl *ctl, int podfd, c
 	return r;
 }
 
+/* Which podd looks after a pod that runs, and which one is installed. */
+static void add_version(struct json *object, const struct pod_state *state)
+{
+	struct json *podd;
+
+	if (pod_state_phase_now(state) != POD_RUNNING || !state->podd_version[0])
+		return;
+	podd = json_set_object(object, "podd");
+	json_set_string(podd, "version", state->podd_version);
+	json_set_string(podd, "installed", PACKAGE_VERSION);
+	json_set_bool(podd, "outdated", strcmp(state->podd_version, PACKAGE_VERSION) != 0);
+}
+
 static int add_records(struct json *object, int podfd, struct err *err)
 {
 	struct pod_spec spec;
@@ -101,6 +114,7 @@ static int add_records(struct json *object, int podfd, struct err *err)
 		json_set(object, "state",
 			state.phase == POD_CREATED ? json_new_null() : pod_state_to_json(&state));
 		json_set_strv(object, "warnings", state.warnings ? state.warnings : none);
+		add_version(object, &state);
 		pod_state_done(&state);
 	}
 	pod_spec_done(&spec);

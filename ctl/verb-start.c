@@ -9,14 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
+
 #include "attach.h"
+#include "filters.h"
 #include "lifecycle.h"
 #include "options.h"
+#include "pod.h"
 #include "start.h"
 #include "supervisor.h"
 #include "verbs.h"
 
+static const char *const filter_keys[] = {"restart", "name", "label"};
+
+#define FILTER_KEYS_N (sizeof(filter_keys) / sizeof(filter_keys[0]))
+
 struct start_options {
+	bool all;
+	char **filters;
 	bool attach;
 	bool interactive;
 	bool new;
@@ -75,6 +85,63 @@ static int start_all(const struct ctl *ctl, char *const *names, bool json)
 	return ctl_report_end(&report);
 }
 
+/* ---- --all ---- */
+
+static bool label_matches(const struct json *labels, const char *value)
+{
+	const char *separator = strchr(value, '=');
+	autofree char *key = strndup(value, strcspn(value, "="));
+	const char *found = key ? json_string(json_get(labels, key)) : NULL;
+
+	return found && (!separator || strcmp(found, separator + 1) == 0);
+}
+
+static bool value_matches(const void *thing, const char *key, const char *value)
+{
+	const struct pod_spec *spec = thing;
+
+	if (strcmp(key, "restart") == 0)
+		return strcmp(pod_restart_name(spec->restart), value) == 0;
+	if (strcmp(key, "name") == 0)
+		return strstr(spec->path, value) != NULL;
+	return label_matches(spec->labels, value);
+}
+
+/* Is it one of those, and does not run? What cannot be read is told when it is started. */
+static bool is_chosen(const struct ctl *ctl, const char *path, char *const *filters)
+{
+	cleanup(pod_running_done) struct pod_running pod = POD_RUNNING_NONE;
+	struct pod_spec spec;
+	bool chosen;
+
+	if (pod_open(ctl, path, &pod, NULL) < 0 || pod_spec_load(pod.podfd, &spec, NULL) < 0)
+		return !filters;
+	chosen = filters_accept(filters, filter_keys, FILTER_KEYS_N, value_matches, &spec) &&
+		 !pod_is_running(&pod);
+	pod_spec_done(&spec);
+	return chosen;
+}
+
+static int start_chosen(const struct ctl *ctl, char *const *filters, bool json)
+{
+	autostrv paths = NULL;
+	struct err err = {};
+	size_t kept = 0;
+	int r;
+
+	r = lifecycle_all(ctl, false, &paths, &err);
+	if (r < 0)
+		return ctl_fail(r, &err);
+	for (size_t i = 0; paths[i]; i++) {
+		if (is_chosen(ctl, paths[i], filters))
+			paths[kept++] = paths[i];
+		else
+			free(paths[i]);
+	}
+	paths[kept] = NULL;
+	return start_all(ctl, paths, json);
+}
+
 static int start_attached(const struct ctl *ctl, const char *name,
 	const struct start_options *options)
 {
@@ -90,6 +157,9 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 {
 	struct start_options values = {.joined.sig_proxy = true};
 	const struct option options[] = {
+		{.name = "all", .flag = &values.all, .help = "every pod that does not run"},
+		{.name = "filter", .letter = 'f', .argument = "KEY=VALUE", .list = &values.filters,
+			.help = "with --all: restart=no|on-failure|always, name=PART, label="},
 		{.name = "attach", .letter = 'a', .flag = &values.attach,
 			.help = "stay with the container: its output, and its exit status"},
 		{.name = "interactive", .letter = 'i', .flag = &values.interactive,
@@ -111,6 +181,20 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 		return ctl_usage_error(&verb_start, "--format must be json or table");
 	if (values.new)
 		return start_new(ctl, argv[0]);
+	if (values.all == (n > 0))
+		return ctl_usage_error(&verb_start,
+			values.all ? "--all goes without POD" : "POD or CONTAINER is missing");
+	if (values.filters && !values.all)
+		return ctl_usage_error(&verb_start, "--filter goes with --all");
+	status = filters_check(&verb_start, values.filters, filter_keys, FILTER_KEYS_N,
+		"restart=, name= or label=...");
+	if (status >= 0)
+		return status;
+	if (values.all) {
+		status = start_chosen(ctl, values.filters, json);
+		strv_free(values.filters);
+		return status;
+	}
 	if (!values.attach && !values.interactive)
 		return start_all(ctl, argv, json);
 	if (n > 1)
@@ -122,13 +206,13 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 const struct ctl_verb verb_start = {
 	.name = "start",
 	.operands = "POD|CONTAINER...",
-	.operands_min = 1,
 	.operands_max = SIZE_MAX,
 	.passes_status = true,
 	.summary = "Start pods with their containers, or containers",
 	.details = "Paths are printed when packets can leave the pod, or the command runs. What runs\n"
 		   "is left alone. A pod whose supervisor died gets a new one, and nothing else of it\n"
-		   "is disturbed or started. A container's pod is started first.",
+		   "is disturbed or started. A container's pod is started first. --all --filter\n"
+		   "restart=always starts the pods that are to run from the machine's start on.",
 	.example = "podctl start net0",
 	.run = run,
 };

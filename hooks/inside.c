@@ -71,9 +71,11 @@ static int bind_netns(int netns, const char *path, struct err *err)
 
 	unbind_netns(path);
 	fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0444);
-	if (fd < 0)
+	/* In use by a mount that is hidden: another one on it hides that. */
+	if (fd < 0 && errno != EEXIST)
 		return err_errno(err, "making %s in the pod", path);
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	snprintf(source, sizeof(source), "/proc/self/fd/%d", netns);
 	if (mount(source, path, NULL, MS_BIND, NULL) < 0) {
 		int r = err_errno(err, "binding the container's network namespace to %s", path);
@@ -84,25 +86,20 @@ static int bind_netns(int netns, const char *path, struct err *err)
 	return 0;
 }
 
-static int join_pod(const struct inside *inside, struct err *err)
+int inside_enter(const struct pod_state *state, const char *pod, struct err *err)
 {
 	cleanup(ns_set_done) struct ns_set set;
 	struct ns_id wanted[NS_KINDS] = {};
 	autoclose int dir = -1;
 	int r;
 
-	if (inside->is_host) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		return 0;
-	}
 	ns_set_init(&set);
-	wanted[NS_USER] = inside->state->namespaces[NS_USER];
-	wanted[NS_MNT] = inside->state->namespaces[NS_MNT];
-	wanted[NS_NET] = inside->state->namespaces[NS_NET];
-	r = proc_open_dir(&inside->state->outer, &dir);
+	wanted[NS_USER] = state->namespaces[NS_USER];
+	wanted[NS_MNT] = state->namespaces[NS_MNT];
+	wanted[NS_NET] = state->namespaces[NS_NET];
+	r = proc_open_dir(&state->outer, &dir);
 	if (r < 0)
-		return err_set(err, r, "the outer container of pod '%s' is gone",
-			inside->attachment->pod);
+		return err_set(err, r, "the outer container of pod '%s' is gone", pod);
 	r = ns_open(dir, wanted, &set, err);
 	if (r == 0)
 		r = ns_join(&set, err);
@@ -111,6 +108,14 @@ static int join_pod(const struct inside *inside, struct err *err)
 	if (r == 0)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	return r;
+}
+
+static int join_pod(const struct inside *inside, struct err *err)
+{
+	if (!inside->is_host)
+		return inside_enter(inside->state, inside->attachment->pod, err);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return 0;
 }
 
 /* In a pod that shows the host's tree, plugins of the host's look there. */
@@ -477,4 +482,39 @@ int inside_del(const struct inside *inside, struct err *err)
 	if (r == 0 && !proc_is_own())
 		r = run_child(inside, TASK_UNBIND, NULL, err);
 	return r;
+}
+
+/* ---- for who is in the pod's namespaces ---- */
+
+void inside_unbind(const char *id)
+{
+	char path[NETNS_PATH_SIZE];
+
+	snprintf(path, sizeof(path), "/run/netns/%s", id);
+	unbind_netns(path);
+}
+
+int inside_bind(const struct attachment *attachment, struct err *err)
+{
+	char path[NETNS_PATH_SIZE];
+	autoclose int bound = -1;
+	autoclose int netns = -1;
+	autoclose int dir = -1;
+	struct ns_id id = {};
+
+	netns_path(attachment, path);
+	bound = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (bound >= 0 && ns_identify_fd(bound, &id) == 0 && ns_equal(&id, &attachment->netns))
+		return 0;
+	if (proc_open_dir(&attachment->init, &dir) < 0)
+		return 0;
+	netns = openat(dir, "ns/net", O_RDONLY | O_CLOEXEC);
+	if (netns < 0)
+		return err_errno(err, "opening the network namespace of container %s",
+			attachment->child);
+	if (ns_identify_fd(netns, &id) < 0 || !ns_equal(&id, &attachment->netns))
+		return err_set(err, -ESTALE,
+			"container %s is in another network namespace than its record says",
+			attachment->child);
+	return bind_netns(netns, path, err);
 }

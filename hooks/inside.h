@@ -29,3 +29,10 @@ int inside_add(const struct inside *inside, size_t *ret_left, struct err *err);
 
 /* Runs DEL for each network, in reverse, and removes /run/netns/<id>. What is gone already is fine. */
 int inside_del(const struct inside *inside, struct err *err);
+
+/* Enters the pod's user, mount and network namespace, for good. */
+int inside_enter(const struct pod_state *state, const char *pod, struct err *err);
+/* Removes /run/netns/<id>; for who is in there. */
+void inside_unbind(const char *id);
+/* Binds the netns of a container that runs to /run/netns/<id>, unless it is. */
+int inside_bind(const struct attachment *attachment, struct err *err);

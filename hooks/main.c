@@ -17,6 +17,7 @@
 #include "cleanup.h"
 #include "detach.h"
 #include "request.h"
+#include "survey.h"
 
 #define EXIT_FAILED 125
 #define EXIT_USAGE 2
@@ -51,6 +52,10 @@ int main(int argc, char **argv)
 		return 0;
 	if (r == 0 && (request.phase <= HOOK_CREATE_CONTAINER || request.phase == HOOK_ATTACH))
 		r = attach(&request, &err);
+	else if (r == 0 && request.phase == HOOK_CHECK)
+		r = survey_check(&request, &err);
+	else if (r == 0 && request.phase == HOOK_GC)
+		r = survey_gc(&request, &err);
 	else if (r == 0)
 		r = detach(&request, &err);
 	if (r < 0)

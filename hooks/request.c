@@ -34,6 +34,8 @@ static const char *const phase_names[] = {
 	[HOOK_POSTSTOP] = "poststop",
 	[HOOK_ATTACH] = "attach",
 	[HOOK_DETACH] = "detach",
+	[HOOK_CHECK] = "check",
+	[HOOK_GC] = "gc",
 };
 
 static const char help[] =
@@ -52,7 +54,9 @@ static const char help[] =
 	"\n"
 	"podd runs podd-hook attach --root DIR [--pod POD] --child NAME --network NET for a pod that\n"
 	"goes out by a network of POD, or without --pod of the host; and podd-hook detach\n"
-	"--root DIR [--pod POD] --child NAME --generation ID for what has ended.\n";
+	"--root DIR [--pod POD] --child NAME --generation ID for what has ended. podctl doctor runs\n"
+	"podd-hook check|gc --root DIR --pod POD, to have the CNI plugins check all attachments, or\n"
+	"delete what no attachment has.\n";
 
 const char *hook_phase_name(enum hook_phase phase)
 {
@@ -311,6 +315,17 @@ static int read_runtime_request(struct request *request, const struct arguments 
 	return r;
 }
 
+static int read_survey_request(
+	struct request *request, const struct arguments *arguments, struct err *err)
+{
+	int r;
+
+	if (!arguments->pod)
+		return err_set(err, -EINVAL, "%s needs --pod", hook_phase_name(request->phase));
+	r = name_check_path(arguments->pod, err);
+	return r < 0 ? r : text_copy(request->pod, sizeof(request->pod), arguments->pod);
+}
+
 /* Without --pod it is the host's. */
 static int read_child(struct request *request, const struct arguments *arguments, struct err *err)
 {
@@ -377,6 +392,8 @@ int request_read(int argc, char **argv, struct request *ret, bool *ret_usage, st
 		r = read_detach_request(&request, &arguments, err);
 	else if (r == 0 && request.phase == HOOK_ATTACH)
 		r = read_attach_request(&request, &arguments, err);
+	else if (r == 0 && request.phase > HOOK_DETACH)
+		r = read_survey_request(&request, &arguments, err);
 	else if (r == 0)
 		r = read_runtime_request(&request, &arguments, err);
 	if (r < 0) {

@@ -22,6 +22,8 @@ enum hook_phase {
 	HOOK_POSTSTOP,
 	HOOK_ATTACH, /* podd's own: a pod goes out by a network of the pod around it, or of the host */
 	HOOK_DETACH, /* podd's own: a container or such a pod ended */
+	HOOK_CHECK,  /* podctl doctor's: all of a pod */
+	HOOK_GC,
 };
 
 const char *hook_phase_name(enum hook_phase phase);
@@ -42,7 +44,7 @@ struct request {
 	struct json *capability_args; /* object, or NULL */
 };
 
-/* Reads the arguments and, unless it is podd that asks, stdin. Return: 0, 1 when the help was printed,
+/* Reads the arguments and, unless it is podd or podctl that asks, stdin. Return: 0, 1 when the help was printed,
  * -EINVAL (with HOOK_USAGE set in *ret_usage when the arguments are at fault), -errno. */
 int request_read(int argc, char **argv, struct request *ret, bool *ret_usage, struct err *err);
 void request_done(struct request *request);

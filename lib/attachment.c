@@ -239,6 +239,10 @@ int attachment_load(int childfd, struct attachment *ret, struct err *err)
 		attachment_done(&attachment);
 		return err_wrap(err, r, "%s", RECORD_ATTACHMENT);
 	}
+	if (!record_is_of_this_boot(attachment.boot_id)) {
+		attachment.init = (struct proc_id){};
+		attachment.netns = (struct ns_id){};
+	}
 	*ret = attachment;
 	return 0;
 }

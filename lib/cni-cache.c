@@ -225,3 +225,63 @@ int cni_cache_list(int cache_fd, struct json ***ret, size_t *ret_n, struct err *
 	*ret_n = n;
 	return 0;
 }
+
+/* ---- the configuration that an entry was made with ---- */
+
+static int digit(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* Return: the bytes, NUL-terminated, or NULL when it is no base64. */
+static char *decode(const char *text, size_t *ret_length)
+{
+	size_t length = strlen(text), n = 0;
+	autofree char *bytes = malloc(length / 4 * 3 + 4);
+	unsigned group = 0, digits = 0;
+
+	if (!bytes || length % 4)
+		return NULL;
+	for (; *text && *text != '='; text++) {
+		int value = digit(*text);
+
+		if (value < 0)
+			return NULL;
+		group = group << 6 | (unsigned)value;
+		if (++digits % 4)
+			continue;
+		bytes[n++] = (char)(group >> 16);
+		bytes[n++] = (char)(group >> 8);
+		bytes[n++] = (char)group;
+		group = 0;
+	}
+	if (strspn(text, "=") != strlen(text) || strlen(text) > 2 || digits % 4 == 1)
+		return NULL;
+	if (digits % 4 == 3)
+		bytes[n++] = (char)(group >> 10);
+	if (digits % 4 == 3)
+		bytes[n++] = (char)(group >> 2);
+	else if (digits % 4 == 2)
+		bytes[n++] = (char)(group >> 4);
+	bytes[n] = '\0';
+	*ret_length = n;
+	return take_ptr(bytes);
+}
+
+int cni_cache_config(const struct json *entry, struct cni_config **ret, struct err *err)
+{
+	const char *encoded = json_string(json_get(entry, "config"));
+	autofree char *text = NULL;
+	size_t length = 0;
+
+	text = encoded ? decode(encoded, &length) : NULL;
+	if (!text)
+		return err_set(err, -EINVAL, "a kept result has no configuration");
+	return cni_config_parse("kept configuration", text, length, ret, err);
+}

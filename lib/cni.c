@@ -459,16 +459,27 @@ static bool is_valid(const struct cni_attachment *valid, size_t n_valid, const c
 	return false;
 }
 
-/* Deletes the attachment of a cache entry; a namespace that is gone is not passed on. */
-static int del_stale(const struct cni_config *config, const struct cni_runtime *bare,
-	const struct json *entry, struct err *err)
+static bool is_netns_of(
+	const struct cni_attachment *valid, size_t n_valid, const char *netns)
+{
+	for (size_t i = 0; i < n_valid; i++)
+		if (valid[i].netns && text_equal(valid[i].netns, netns))
+			return true;
+	return false;
+}
+
+/* Deletes the attachment of a cache entry; a namespace that is gone, or is somebody else's by now, is
+ * not passed on. */
+static int del_stale(const struct cni_config *config, const struct cni_attachment *valid,
+	size_t n_valid, const struct cni_runtime *bare, const struct json *entry, struct err *err)
 {
 	struct cni_runtime stale = *bare;
 
 	stale.container_id = json_string(json_get(entry, "containerId"));
 	stale.ifname = json_string(json_get(entry, "ifName"));
 	stale.netns = json_string(json_get(entry, "netns"));
-	if (stale.netns && access(stale.netns, F_OK) < 0)
+	if (stale.netns &&
+		(access(stale.netns, F_OK) < 0 || is_netns_of(valid, n_valid, stale.netns)))
 		stale.netns = NULL;
 	return cni_del(config, &stale, err);
 }
@@ -490,7 +501,7 @@ static int del_all_stale(const struct cni_config *config, const struct cni_attac
 			is_valid(valid, n_valid, json_string(json_get(entry, "containerId")),
 				json_string(json_get(entry, "ifName"))))
 			continue;
-		r = del_stale(config, bare, entry, &why);
+		r = del_stale(config, valid, n_valid, bare, entry, &why);
 		if (r < 0 && first == 0)
 			first = err_set(err, r, "%s", why.msg);
 	}

@@ -141,6 +141,7 @@ int cni_check(const struct cni_config *config, const struct cni_runtime *runtime
 struct cni_attachment {
 	const char *container_id;
 	const char *ifname;
+	const char *netns; /* no other attachment's plugins get it; or NULL */
 };
 int cni_gc(const struct cni_config *config, const struct cni_attachment *valid, size_t n_valid,
 	const struct cni_runtime *runtime, struct err *err);
@@ -155,3 +156,5 @@ int cni_plugin_versions(const char *type, const struct cni_runtime *runtime, cha
 
 /* Lists what the cache in <cache_fd>/results has: for recovery. Each entry is libcni's document. */
 int cni_cache_list(int cache_fd, struct json ***ret, size_t *ret_n, struct err *err);
+/* The configuration that such an entry was made with. Return: 0, -EINVAL, -errno. */
+int cni_cache_config(const struct json *entry, struct cni_config **ret, struct err *err);

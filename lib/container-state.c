@@ -145,6 +145,10 @@ int container_state_load(int childfd, struct container_state *ret, struct err *e
 		container_state_done(&state);
 		return err_wrap(err, r, "%s", RECORD_CONTAINER_STATE);
 	}
+	if (!record_is_of_this_boot(state.boot_id)) {
+		state.shim = state.init = (struct proc_id){};
+		state.mounts = (struct ns_id){};
+	}
 	*ret = state;
 	return 0;
 }

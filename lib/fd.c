@@ -208,28 +208,35 @@ static int socket_address(int dirfd, const char *name, struct sockaddr_un *ret)
 	return n < 0 || (size_t)n >= sizeof(ret->sun_path) ? -ENAMETOOLONG : 0;
 }
 
+/* It gets its name once it listens: who sees it appear can connect. */
 int fd_listen_unix(int dirfd, const char *name, int type, int *ret_fd, struct err *err)
 {
+	char unfinished[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	autoclose int fd = -1;
 	struct sockaddr_un address;
 	mode_t mask;
 	int r;
 
-	r = socket_address(dirfd, name, &address);
+	r = snprintf(unfinished, sizeof(unfinished), ".%s.new", name) < (int)sizeof(unfinished)
+		    ? socket_address(dirfd, unfinished, &address)
+		    : -ENAMETOOLONG;
 	if (r < 0)
 		return err_set(err, r, "socket name '%s' is too long", name);
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_errno(err, "making a unix socket");
-	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
-		return err_errno(err, "removing the old socket %s", name);
+	if (unlinkat(dirfd, unfinished, 0) < 0 && errno != ENOENT)
+		return err_errno(err, "removing an unfinished socket %s", name);
 	mask = umask(0177);
 	r = bind(fd, (struct sockaddr *)&address, sizeof(address));
 	umask(mask);
 	if (r < 0)
 		return err_errno(err, "binding the socket %s", name);
-	if (listen(fd, SOMAXCONN) < 0)
-		return err_errno(err, "listening on the socket %s", name);
+	if (listen(fd, SOMAXCONN) < 0 || renameat(dirfd, unfinished, dirfd, name) < 0) {
+		r = err_errno(err, "listening on the socket %s", name);
+		unlinkat(dirfd, unfinished, 0);
+		return r;
+	}
 	*ret_fd = take_fd(&fd);
 	return 0;
 }

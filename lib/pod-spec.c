@@ -67,6 +67,28 @@ int pod_path_from_name(const char *name, enum pod_path *ret)
 	return -EINVAL;
 }
 
+static const char *const restart_names[] = {
+	[POD_RESTART_NO] = "no",
+	[POD_RESTART_ON_FAILURE] = "on-failure",
+	[POD_RESTART_ALWAYS] = "always",
+};
+
+const char *pod_restart_name(enum pod_restart restart)
+{
+	return restart_names[restart];
+}
+
+int pod_restart_from_name(const char *name, enum pod_restart *ret)
+{
+	int r = record_find_name(
+		restart_names, sizeof(restart_names) / sizeof(restart_names[0]), name);
+
+	if (r < 0)
+		return r;
+	*ret = (enum pod_restart)r;
+	return 0;
+}
+
 int pod_spec_set_cidr(struct pod_spec *spec, const char *text, struct err *err)
 {
 	autofree char *address = NULL;
@@ -182,6 +204,7 @@ struct json *pod_spec_to_json(const struct pod_spec *spec)
 		json_set(document, "gidMappings", idmap_to_json(&spec->gids));
 	json_set_int(document, "shmSize", (int64_t)spec->shm_size);
 	json_set_bool(document, "autoRemove", spec->auto_remove);
+	json_set_string(document, "restart", pod_restart_name(spec->restart));
 	json_set(document, "labels", json_copy(spec->labels));
 	json_set_strv(document, "cniConfigDirs", spec->cni_config_dirs);
 	json_set_strv(document, "cniPluginDirs", spec->cni_plugin_dirs);
@@ -245,11 +268,16 @@ static int read_container_settings(const struct json *document, struct pod_spec 
 	struct err *err)
 {
 	int64_t size = (int64_t)POD_SHM_SIZE_DEFAULT;
+	const char *restart = "no";
 	int r;
 
 	r = json_read_int(document, "shmSize", false, 1, INT64_MAX, &size, err);
 	if (r == 0)
 		r = json_read_bool(document, "autoRemove", false, &spec->auto_remove, err);
+	if (r == 0)
+		r = json_read_string(document, "restart", false, &restart, err);
+	if (r == 0 && pod_restart_from_name(restart, &spec->restart) < 0)
+		r = err_set(err, -EINVAL, "'restart' must be no, on-failure or always");
 	if (r < 0)
 		return r;
 	spec->shm_size = (uint64_t)size;

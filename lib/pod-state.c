@@ -17,6 +17,7 @@ static const char *const phase_names[] = {
 	[POD_STOPPING] = "stopping",
 	[POD_STOPPED] = "stopped",
 	[POD_FAILED] = "failed",
+	[POD_RESTARTING] = "restarting",
 };
 
 const char *pod_phase_name(enum pod_phase phase)
@@ -46,6 +47,10 @@ struct json *pod_state_to_json(const struct pod_state *state)
 	json_set_string(document, "bootId", state->boot_id);
 	json_set_string(document, "since", state->since);
 	record_set_proc(document, "podd", &state->podd);
+	if (state->podd_version[0])
+		json_set_string(document, "poddVersion", state->podd_version);
+	if (state->restarts > 0)
+		json_set_int(document, "restarts", state->restarts);
 	record_set_proc(document, "outer", &state->outer);
 	record_set_proc(document, "uplink", &state->uplink);
 	namespaces = json_set_object(document, "namespaces");
@@ -75,6 +80,21 @@ static int read_namespaces(const struct json *document, struct pod_state *state,
 	return r;
 }
 
+static int read_podd(const struct json *document, struct pod_state *state, struct err *err)
+{
+	int64_t restarts = 0;
+	int r;
+
+	r = record_read_proc(document, "podd", false, &state->podd, err);
+	if (r == 0)
+		r = record_read_text(document, "poddVersion", false, state->podd_version,
+			sizeof(state->podd_version), err);
+	if (r == 0)
+		r = json_read_int(document, "restarts", false, 0, UINT32_MAX, &restarts, err);
+	state->restarts = (uint32_t)restarts;
+	return r;
+}
+
 static int read_document(const struct json *document, struct pod_state *state, struct err *err)
 {
 	unsigned phase = 0;
@@ -90,7 +110,7 @@ static int read_document(const struct json *document, struct pod_state *state, s
 		r = record_read_text(document, "since", true, state->since, sizeof(state->since),
 			err);
 	if (r == 0)
-		r = record_read_proc(document, "podd", false, &state->podd, err);
+		r = read_podd(document, state, err);
 	if (r == 0)
 		r = record_read_proc(document, "outer", false, &state->outer, err);
 	if (r == 0)
@@ -113,6 +133,12 @@ static int read_document(const struct json *document, struct pod_state *state, s
 	return r;
 }
 
+static void forget_processes(struct pod_state *state)
+{
+	state->podd = state->outer = state->uplink = (struct proc_id){};
+	memset(state->namespaces, 0, sizeof(state->namespaces));
+}
+
 int pod_state_load(int podfd, struct pod_state *ret, struct err *err)
 {
 	autoptr(json) document = NULL;
@@ -128,6 +154,8 @@ int pod_state_load(int podfd, struct pod_state *ret, struct err *err)
 		pod_state_done(&state);
 		return err_wrap(err, r, "%s", RECORD_STATE);
 	}
+	if (!record_is_of_this_boot(state.boot_id))
+		forget_processes(&state);
 	*ret = state;
 	return 0;
 }
@@ -182,6 +210,8 @@ enum pod_phase pod_state_phase_now(const struct pod_state *state)
 		return state->phase;
 	if (proc_boot_id(boot_id) == 0 && !text_equal(boot_id, state->boot_id))
 		return POD_STOPPED;
+	if (state->phase == POD_RESTARTING)
+		return proc_alive(&state->podd) ? POD_RESTARTING : POD_FAILED;
 	/* podd dies with a start that fails; afterwards the outer container is the pod. */
 	if (state->phase == POD_STARTING)
 		return proc_alive(&state->podd) ? POD_STARTING : POD_FAILED;

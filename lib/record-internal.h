@@ -15,6 +15,9 @@ int record_load(int dirfd, const char *name, struct json **ret, struct err *err)
 int record_save(int dirfd, const char *name, struct json *document, struct err *err);
 /* A document with "version". */
 struct json *record_new(void);
+/* True for a record of the boot that the kernel is in. What an earlier one named by pid is gone,
+ * whoever has the pids now: loading leaves such processes and namespaces out. */
+bool record_is_of_this_boot(const char *boot_id);
 
 int record_read_text(const struct json *object, const char *key, bool required, char *target,
 	size_t size, struct err *err);

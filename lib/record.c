@@ -44,8 +44,9 @@ int record_load(int dirfd, const char *name, struct json **ret, struct err *err)
 		return err_wrap(err, r, "%s", name);
 	if (version > RECORD_VERSION)
 		return err_set(err, -EINVAL,
-			"%s has version %" PRId64 ", and this podd knows only up to %d", name, version,
-			RECORD_VERSION);
+			"%s has version %" PRId64 ", and this podd knows only up to %d: it was written "
+			"by a newer podd, which has to be installed again",
+			name, version, RECORD_VERSION);
 	*ret = take_ptr(document);
 	return 0;
 }
@@ -74,6 +75,13 @@ struct json *record_new(void)
 
 	json_set_int(document, "version", RECORD_VERSION);
 	return document;
+}
+
+bool record_is_of_this_boot(const char *boot_id)
+{
+	char now[PROC_BOOT_ID_SIZE];
+
+	return proc_boot_id(now) < 0 || text_equal(now, boot_id);
 }
 
 int record_read_text(const struct json *object, const char *key, bool required, char *target,

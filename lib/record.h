@@ -31,6 +31,9 @@
 #define RECORD_PUBLISH_MAX 256
 #define RECORD_WARNINGS_MAX 16
 
+/* "0.1.0" */
+#define RECORD_VERSION_SIZE 32
+
 /* RFC 3339, UTC, microseconds: "2024-01-31T12:00:00.000000Z". */
 #define RECORD_TIME_SIZE 32
 void record_time_now(char ret[RECORD_TIME_SIZE]);
@@ -46,6 +49,12 @@ int pod_net_from_name(const char *name, enum pod_net *ret);
 enum pod_path { POD_PATH_AUTO, POD_PATH_LIBSLIRP };
 const char *pod_path_name(enum pod_path path);
 int pod_path_from_name(const char *name, enum pod_path *ret);
+
+/* When the outer container ends though nobody asked for it: what podd does. With ALWAYS the pod is
+ * started at the machine's start, too (podctl start --all --filter restart=always). */
+enum pod_restart { POD_RESTART_NO, POD_RESTART_ON_FAILURE, POD_RESTART_ALWAYS };
+const char *pod_restart_name(enum pod_restart restart);
+int pod_restart_from_name(const char *name, enum pod_restart *ret);
 
 #define POD_MTU_DEFAULT 65520
 #define POD_MTU_MIN 1280
@@ -67,6 +76,7 @@ struct pod_spec {
 	uint64_t shm_size;       /* bytes of the children's /dev/shm */
 	bool auto_remove;        /* made by podctl run for a container: stops with its last running
 				  * container, and is removed with its last one */
+	enum pod_restart restart;
 	struct json *labels;     /* object of strings, never NULL */
 	char **cni_config_dirs;  /* absolute; where conflists are looked up */
 	char **cni_plugin_dirs;  /* absolute; trusted, checked when the pod was created */
@@ -118,6 +128,7 @@ enum pod_phase {
 	POD_STOPPING,
 	POD_STOPPED,
 	POD_FAILED,
+	POD_RESTARTING, /* it failed, and podd waits until it starts it again */
 };
 const char *pod_phase_name(enum pod_phase phase);
 
@@ -126,6 +137,9 @@ struct pod_state {
 	char boot_id[PROC_BOOT_ID_SIZE];
 	char since[RECORD_TIME_SIZE]; /* of the phase */
 	struct proc_id podd;
+	char podd_version[RECORD_VERSION_SIZE]; /* of the program that podd runs; "": older than that
+						 * it is recorded */
+	uint32_t restarts;            /* by its policy, since it was started */
 	struct proc_id outer;
 	struct proc_id uplink;        /* pid 0 with --net none and host */
 	struct ns_id namespaces[NS_KINDS];

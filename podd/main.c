@@ -26,11 +26,13 @@
 #include "metrics-server.h"
 #include "network.h"
 #include "pod.h"
+#include "restart.h"
 #include "server.h"
 #include "text.h"
 #include "totals.h"
 #include "trim.h"
 #include "unit.h"
+#include "upgrade.h"
 
 #define STOP_TIMEOUT_S 10
 #define EXIT_FAILED 125
@@ -39,13 +41,16 @@
 #define EXIT_USAGE 2
 
 static const char help[] =
-	"Usage: podd [--root DIR] [--ready-fd FD] POD\n"
+	"Usage: podd [--root DIR] [--ready-fd FD] [--no-start] POD\n"
+	"       podd --check [--root DIR] POD\n"
 	"\n"
 	"Supervises one pod, in the foreground; podctl start runs it.\n"
 	"\n"
 	"  --root DIR     where the pods are recorded\n"
 	"  --ready-fd FD  tell by this file descriptor when the pod is ready: lines \"W warning\",\n"
 	"                 then \"READY\" or \"E error\"\n"
+	"  --no-start     take over what runs; of a pod that does not run remove what is left\n"
+	"  --check        only read the records: could this program take the pod over?\n"
 	"  --release-cgroup  only make room for podd in its unit's cgroup; for podd@.service\n"
 	"  --help         this text\n"
 	"  --version      the version\n";
@@ -120,6 +125,7 @@ static void raise_fd_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Return: 0, 1 when there is nothing to serve (pod->no_start), -errno. */
 static int serve(struct pod *pod, struct err *err)
 {
 	int r;
@@ -137,7 +143,7 @@ static int serve(struct pod *pod, struct err *err)
 		r = events_new(pod, &pod->events, err);
 	if (r == 0)
 		r = pod_start(pod, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = totals_new(pod, &pod->totals, err);
 	if (r == 0)
@@ -160,17 +166,33 @@ static int serve(struct pod *pod, struct err *err)
 	return r;
 }
 
-static int run(const char *root, const char *path, int ready_fd)
+struct options {
+	const char *root;
+	const char *path;
+	int ready_fd; /* -1: none, or it was told */
+	bool no_start;
+	bool upgraded;
+};
+
+static void tell_outcome(struct pod *pod, struct options *options)
+{
+	if (options->ready_fd < 0)
+		return;
+	tell_ready(pod, options->ready_fd);
+	close(take_fd(&options->ready_fd));
+}
+
+/* Until the pod has ended, or podd is to do something else with it. Return: the exit status. */
+static int run_pod(struct options *options, struct restart *restart, enum pod_next *ret_next)
 {
 	cleanup(pod_close) struct pod pod = {};
 	struct err err = {};
 	int r;
 
-	raise_fd_limit();
-	/* Not for the programs that podd starts. */
-	if (ready_fd >= 0)
-		fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
-	r = pod_open(&pod, root, path, &err);
+	*ret_next = POD_NEXT_END;
+	r = pod_open(&pod, options->root, options->path, &err);
+	pod.no_start = options->no_start;
+	pod.restarts = restart->total;
 	/* Sockets that it was started with are not for the programs that podd starts either. */
 	if (r == 0)
 		r = manager_new(&pod, &pod.manager, &err);
@@ -178,15 +200,27 @@ static int run(const char *root, const char *path, int ready_fd)
 		r = serve(&pod, &err);
 	if (r < 0) {
 		fprintf(stderr, "podd: %s\n", err.msg);
-		tell(ready_fd, "E", err.msg);
+		tell(options->ready_fd, "E", err.msg);
+		/* A later try may have it better. */
+		if (restart->total > 0 && r != -EBUSY && r != -ENOENT)
+			*ret_next = POD_NEXT_WAIT;
 		return pod.adopted ? EXIT_NOT_ADOPTED : EXIT_FAILED;
 	}
-	tell_ready(&pod, ready_fd);
-	if (ready_fd >= 0)
-		close(ready_fd);
+	if (r > 0) {
+		/* Who hears that finds nobody here any more. */
+		close(take_fd(&pod.lockfd));
+		tell(options->ready_fd, "READY", NULL);
+		return 0;
+	}
+	if (options->upgraded)
+		upgrade_adopt_helpers(&pod);
+	restart_note_start(restart, &pod);
+	tell_outcome(&pod, options);
 	trim_memory();
 	r = sd_event_loop(pod.event);
 	pod_remove_if_unused(&pod);
+	options->ready_fd = take_fd(&pod.upgrade_fd);
+	*ret_next = pod.next;
 	return r < 0 ? EXIT_FAILED : r;
 }
 
@@ -207,25 +241,102 @@ static int release_cgroup(const char *path)
 	return 0;
 }
 
+/* Until the pod is to be started again, or a person stops it. */
+static int wait_to_restart(
+	const struct options *options, struct restart *restart, enum pod_next *ret_next)
+{
+	cleanup(pod_close) struct pod pod = {};
+	struct err err = {};
+	int r;
+
+	*ret_next = POD_NEXT_END;
+	r = pod_open(&pod, options->root, options->path, &err);
+	if (r == 0)
+		r = manager_new(&pod, &pod.manager, &err);
+	if (r == 0)
+		r = make_loop(&pod, &err);
+	if (r == 0)
+		r = proc_self(&pod.state.podd);
+	if (r == 0)
+		r = events_new(&pod, &pod.events, &err);
+	if (r == 0)
+		r = server_new(&pod, &pod.server, &err);
+	if (r == 0)
+		r = restart_wait(&pod, restart_delay_us(restart), &err);
+	if (r == 0) {
+		pod.state.restarts = restart->total;
+		r = pod_set_phase(&pod, POD_RESTARTING, &err);
+	}
+	if (r < 0) {
+		fprintf(stderr, "podd: pod %s: it is not started again: %s\n", options->path,
+			err.msg);
+		return EXIT_FAILED;
+	}
+	manager_waiting(&pod);
+	r = sd_event_loop(pod.event);
+	*ret_next = pod.next;
+	return r < 0 ? EXIT_FAILED : r;
+}
+
+static int run(struct options *options)
+{
+	struct restart restart = {};
+	enum pod_next next;
+	int status;
+
+	raise_fd_limit();
+	/* Not for the programs that podd starts. */
+	if (options->ready_fd >= 0)
+		fcntl(options->ready_fd, F_SETFD, FD_CLOEXEC);
+	do {
+		status = run_pod(options, &restart, &next);
+		if (next == POD_NEXT_WAIT)
+			status = wait_to_restart(options, &restart, &next);
+		if (next == POD_NEXT_UPGRADE) {
+			upgrade_execute(options->root, options->path, options->ready_fd);
+			/* It could not be executed: then it goes on as before. */
+			close(take_fd(&options->ready_fd));
+			next = POD_NEXT_START;
+		}
+	} while (next == POD_NEXT_START);
+	return status;
+}
+
+/* podd --check */
+static int check(const struct options *options)
+{
+	struct err err = {};
+
+	if (upgrade_check(options->root, options->path, &err) < 0) {
+		fprintf(stderr, "podd: %s\n", err.msg);
+		return EXIT_FAILED;
+	}
+	puts(PACKAGE_VERSION);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
+	static const struct option table[] = {
 		{"root", required_argument, NULL, 'r'},
 		{"ready-fd", required_argument, NULL, 'f'},
 		{"release-cgroup", no_argument, NULL, 'c'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
+		{"no-start", no_argument, NULL, 'n'},
+		{"check", no_argument, NULL, 'k'},
+		{"upgraded", no_argument, NULL, 'u'},
 		{},
 	};
-	const char *root = NULL;
-	bool release = false;
+	struct options options = {.ready_fd = -1};
+	bool only_check = false, release = false;
 	uint32_t ready_fd = 0;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "h", table, NULL)) != -1) {
 		switch (option) {
 		case 'r':
-			root = optarg;
+			options.root = optarg;
 			break;
 		case 'f':
 			if (text_to_uint32(optarg, 3, INT32_MAX, &ready_fd) < 0) {
@@ -233,6 +344,16 @@ int main(int argc, char **argv)
 					optarg);
 				return EXIT_USAGE;
 			}
+			options.ready_fd = (int)ready_fd;
+			break;
+		case 'n':
+			options.no_start = true;
+			break;
+		case 'k':
+			only_check = true;
+			break;
+		case 'u':
+			options.upgraded = true;
 			break;
 		case 'c':
 			release = true;
@@ -251,7 +372,8 @@ int main(int argc, char **argv)
 		fputs("podd: needs the name of one pod; see podd --help\n", stderr);
 		return EXIT_USAGE;
 	}
+	options.path = argv[optind];
 	if (release)
-		return release_cgroup(argv[optind]);
-	return run(root, argv[optind], ready_fd > 0 ? (int)ready_fd : -1);
+		return release_cgroup(options.path);
+	return only_check ? check(&options) : run(&options);
 }

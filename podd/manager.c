@@ -178,6 +178,11 @@ void manager_stopping(struct pod *pod)
 	(void)sd_notifyf(0, "STOPPING=1\nSTATUS=Pod %s is being stopped", pod->path);
 }
 
+void manager_waiting(struct pod *pod)
+{
+	(void)sd_notifyf(0, "STATUS=Pod %s failed, and will be started again", pod->path);
+}
+
 /* ---- the journal ---- */
 
 /* systemd.exec(5): the device and inode of the stream to the journal. */

@@ -30,6 +30,8 @@ const char *manager_cgroup(const struct manager *manager);
 /* Tells that the pod serves, or that it is being stopped. */
 void manager_ready(struct pod *pod);
 void manager_stopping(struct pod *pod);
+/* ... that it failed, and will be started again. */
+void manager_waiting(struct pod *pod);
 
 /* Has a copy of the fd kept for the next podd, or all of that name given up. @name: printable
  * ASCII, no blank and no ':'. */

@@ -26,6 +26,8 @@ void method_port_add(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call);
 void method_port_remove(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call);
+void method_restore_rules(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call);
 void method_publish(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call);
 void method_ports(struct pod *pod, struct connection *connection, const struct varlink_call *call);

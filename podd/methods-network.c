@@ -235,6 +235,19 @@ void method_port_add(struct pod *pod, struct connection *connection,
 }
 
 /* A container that shares the pod's network is not attached by a hook: podctl says when it starts. */
+void method_restore_rules(struct pod *pod, struct connection *connection,
+	const struct varlink_call *call)
+{
+	struct err err = {};
+
+	if (!has_uplink(pod, connection))
+		return;
+	if (pod_ask_outer(pod, OUTER_RULES, NULL, NULL, &err) < 0)
+		connection_fail(connection, err.msg);
+	else
+		connection_reply(connection, json_new_object(), NULL, 0, false);
+}
+
 void method_publish(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
 {

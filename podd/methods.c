@@ -23,6 +23,7 @@
 #include "pod.h"
 #include "text.h"
 #include "totals.h"
+#include "upgrade.h"
 
 #define STOP_TIMEOUT_MAX_S 86400
 #define SERVICE_INTERFACE "org.varlink.service"
@@ -323,9 +324,21 @@ static const struct {
 	{VARLINK_INTERFACE ".Flows", method_flows},
 	{VARLINK_INTERFACE ".Capture", method_capture},
 	{VARLINK_INTERFACE ".Tenant", method_tenant},
+	{VARLINK_INTERFACE ".RestoreRules", method_restore_rules},
+	{VARLINK_INTERFACE ".Upgrade", method_upgrade},
+	{VARLINK_INTERFACE ".ReplaceUplink", method_replace_uplink},
 	{SERVICE_INTERFACE ".GetInfo", method_get_info},
 	{SERVICE_INTERFACE ".GetInterfaceDescription", method_get_interface},
 };
+
+/* While the pod waits for its next start there is nothing to do it with. */
+static bool is_possible(const struct pod *pod, const struct varlink_call *call)
+{
+	return pod->state.phase != POD_RESTARTING ||
+	       text_equal(call->method, VARLINK_INTERFACE ".Stop") ||
+	       text_equal(call->method, VARLINK_INTERFACE ".Events") ||
+	       text_starts_with(call->method, SERVICE_INTERFACE ".");
+}
 
 void methods_dispatch(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
@@ -334,6 +347,10 @@ void methods_dispatch(struct pod *pod, struct connection *connection,
 	char interface[256];
 	char *dot;
 
+	if (!is_possible(pod, call)) {
+		connection_fail(connection, "the pod has failed, and is about to be started again");
+		return;
+	}
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
 		if (text_equal(methods[i].name, call->method)) {
 			methods[i].function(pod, connection, call);

@@ -128,6 +128,10 @@ static int setup_run(struct err *err)
 		return r;
 	if (mkdir("/run/netns", 0755) < 0)
 		return err_errno(err, "making the pod's /run/netns");
+	/* ip-netns(8) makes a mount point of it if it is none, with copies of what is mounted below: those
+	 * hide the first ones, which nobody could remove any more. */
+	if (mount("/run/netns", "/run/netns", NULL, MS_BIND, NULL) < 0)
+		return err_errno(err, "mounting the pod's /run/netns");
 	lock = open("/run/xtables.lock", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (lock < 0)
 		return err_errno(err, "making the pod's /run/xtables.lock");

@@ -211,6 +211,44 @@ static int start_rules(const struct outer_setup *setup, struct outer_net *net, s
 	return outer_rules_start(&rules, &net->rules, err);
 }
 
+static int port_of(int fd, uint16_t *ret)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} local = {};
+	socklen_t size = sizeof(local);
+
+	if (fd < 0)
+		return 0;
+	if (getsockname(fd, &local.any, &size) < 0)
+		return -errno;
+	*ret = ntohs(local.any.sa_family == AF_INET ? local.in.sin_port : local.in6.sin6_port);
+	return 0;
+}
+
+int outer_network_restore(const struct outer_setup *setup, struct outer_net *net, struct err *err)
+{
+	struct outer_rules rules = {
+		.ipv6 = setup->ipv6,
+		.take_tcp = setup->take_tcp,
+		.anew = true,
+		.self4 = setup->self4,
+		.self6 = setup->self6,
+	};
+	int r;
+
+	if (net->tap < 0)
+		return err_set(err, -ENODEV, "the pod has no tap, and no rules");
+	r = port_of(net->listen4, &rules.port4);
+	if (r == 0)
+		r = port_of(net->listen6, &rules.port6);
+	if (r < 0)
+		return err_set(err, r, "looking at the listening sockets: %s", strerror(-r));
+	return outer_rules_start(&rules, &net->rules, err);
+}
+
 int outer_network_setup(const struct outer_setup *setup, struct outer_net *net, struct err *err)
 {
 	int r = 0;

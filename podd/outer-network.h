@@ -17,6 +17,8 @@ struct outer_net {
 
 /* Sets it up; starts setting the rules. Return: 0 or -errno. */
 int outer_network_setup(const struct outer_setup *setup, struct outer_net *net, struct err *err);
+/* Starts setting the rules anew; net->rules is for outer_rules_wait(). */
+int outer_network_restore(const struct outer_setup *setup, struct outer_net *net, struct err *err);
 
 /* Sends an echo request to the gateway and waits for its answer. Return: 0, -ETIMEDOUT, -errno. */
 int outer_network_probe(const struct outer_setup *setup, struct err *err);

@@ -187,6 +187,24 @@ static int run_restore(const char *program, const struct text *text, struct err 
 	return run(program, argv, text, err);
 }
 
+/* What there is of them: each by itself, since some may be gone. */
+static void remove_rules(struct text *text)
+{
+	static const char *const programs[] = {PODD_IPTABLES_RESTORE, PODD_IP6TABLES_RESTORE};
+	static const char *const chains[] = {"PREROUTING", "OUTPUT"};
+
+	text->length = 0;
+	add(text, "table inet podd\ndelete table inet podd\n");
+	run_nft(text, NULL);
+	for (int i = 0; i < 4; i++) {
+		text->length = 0;
+		add(text, "*mangle\n-D %s -m mark --mark %u -j NFQUEUE --queue-num %u --queue-bypass\n"
+			  "COMMIT\n",
+			chains[i % 2], MARK_NEW, MARK_QUEUE);
+		run_restore(programs[i / 2], text, NULL);
+	}
+}
+
 /* Beside the caller, in a process of its own, whose status is what went wrong. Return: its pid, -errno. */
 static pid_t start_restore(const char *program, const struct text *text)
 {
@@ -240,6 +258,8 @@ static void set_rules(const struct outer_rules *rules, struct outer_rules_result
 	struct err nft = {}, err = {};
 	int r = -EOPNOTSUPP;
 
+	if (rules->anew)
+		remove_rules(&text);
 	if (rules->take_tcp) {
 		format_rules(rules, true, true, &text);
 		r = run_nft(&text, &nft);
@@ -260,7 +280,7 @@ static void set_rules(const struct outer_rules *rules, struct outer_rules_result
 	}
 	result->transparent |= r == 0;
 	if (r < 0)
-		text_copy(result->text, sizeof(result->text), err.msg);
+		(void)text_sanitize(result->text, sizeof(result->text), err.msg);
 }
 
 int outer_rules_start(const struct outer_rules *rules, int *ret_fd, struct err *err)

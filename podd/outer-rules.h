@@ -16,6 +16,7 @@ struct outer_rules {
 	bool ipv6;
 	bool take_tcp; /* false: only what published ports need */
 	bool masquerade; /* what leaves by OUTER_CNI_NAME */
+	bool anew;     /* what there may be of them is removed first */
 	struct in_addr self4;
 	struct in6_addr self6;
 	uint16_t port4; /* the uplink's listening sockets, in the host's byte order */

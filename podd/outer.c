@@ -102,6 +102,18 @@ static int probe(struct outer *outer, struct err *err)
 	return outer->net.tap < 0 ? 0 : outer_network_probe(&outer->setup, err);
 }
 
+static int restore_rules(struct outer *outer, struct err *err)
+{
+	int r = outer_network_restore(&outer->setup, &outer->net, err);
+
+	if (r < 0)
+		return r;
+	outer_rules_wait(take_fd(&outer->net.rules), &outer->rules);
+	return outer->setup.take_tcp && outer->rules.queue == OUTER_QUEUE_NONE
+		       ? err_set(err, -EIO, "%s", outer->rules.text)
+		       : 0;
+}
+
 /* What a new uplink works with. The listening sockets stay: the rules name their ports. */
 static int give_net(struct outer *outer, struct outer_reply *reply, int fds[], size_t *ret_n,
 	struct err *err)
@@ -186,6 +198,9 @@ static int serve(struct outer *outer)
 		break;
 	case OUTER_NET:
 		return reply_net(outer);
+	case OUTER_RULES:
+		r = restore_rules(outer, &err);
+		break;
 	default:
 		r = err_set(&err, -EOPNOTSUPP, "unknown request %u", request.operation);
 		break;

@@ -35,6 +35,7 @@ enum outer_operation {
 	OUTER_TAP,    /* the reply carries the tap's fd */
 	OUTER_NET,    /* fds in the order of enum uplink_net_fd (uplink.h), for a new uplink; text
 		       * says why some are missing */
+	OUTER_RULES,  /* sets the packet filter's rules anew */
 };
 
 /* By what the pod's netns holds first packets back. */

@@ -8,6 +8,8 @@
  *   running or stopping, outer alive    adopt: connect to podd-outer and podd-uplink
  *   ... and uplink dead                 adopt, with a new uplink on the same tap
  *
+ * With pod->no_start the first is cleaned up only.
+ *
  * A new start runs in parallel what can be: the uplink starts while the ids are mapped, nft while
  * interfaces and mounts are made, files are written while libslirp gets ready.
  */
@@ -438,6 +440,17 @@ void pod_take_back(struct pod *pod, const struct err *err)
 	pod_set_phase(pod, POD_FAILED, NULL);
 }
 
+/* Of a pod that does not run, and shall not. */
+static int remove_rest(struct pod *pod, struct err *err)
+{
+	pod_clean(pod, true);
+	pod->state.podd = (struct proc_id){};
+	proc_boot_id(pod->state.boot_id);
+	if (pod->state.phase == POD_CREATED)
+		return 1;
+	return pod_set_phase(pod, POD_STOPPED, err) < 0 ? -EIO : 1;
+}
+
 int pod_start(struct pod *pod, struct err *err)
 {
 	enum pod_phase phase = pod_state_phase_now(&pod->state);
@@ -450,6 +463,8 @@ int pod_start(struct pod *pod, struct err *err)
 	if (r < 0)
 		return err_set(err, r, "finding podd's own process in /proc: %s", strerror(-r));
 	pod->adopted = phase == POD_RUNNING || phase == POD_STOPPING;
+	if (!pod->adopted && pod->no_start)
+		return remove_rest(pod, err);
 	if (pod->adopted) {
 		r = adopt(pod, err);
 		/* A pod that cannot be adopted is left as it is: containers may live in it. But no
@@ -464,10 +479,14 @@ int pod_start(struct pod *pod, struct err *err)
 		file_make_dir(pod->podfd, CONTAINER_RUNTIME_ROOT, &runtime, NULL);
 		pod_state_done(&pod->state);
 		pod->state.podd = self;
+		pod->state.restarts = pod->restarts;
+		text_copy(pod->state.podd_version, sizeof(pod->state.podd_version),
+			PACKAGE_VERSION);
 		proc_boot_id(pod->state.boot_id);
 		r = start_new(pod, &local);
 	}
 	pod->state.podd = self;
+	text_copy(pod->state.podd_version, sizeof(pod->state.podd_version), PACKAGE_VERSION);
 	if (r == 0)
 		r = pod_set_phase(pod, POD_RUNNING, &local);
 	if (r == 0)

@@ -31,6 +31,7 @@
 #include "metrics-server.h"
 #include "network.h"
 #include "pod.h"
+#include "restart.h"
 #include "server.h"
 #include "text.h"
 
@@ -128,6 +129,24 @@ static void hasten(struct pod *pod, uint64_t deadline)
 	sd_event_source_set_time(pod->stop_timer, deadline);
 }
 
+/* It does not run, and waits to be started again: that is called off. */
+static void end_waiting(struct pod *pod)
+{
+	struct err err = {};
+
+	pod->next = POD_NEXT_END;
+	pod->state.podd = (struct proc_id){};
+	if (pod_set_phase(pod, POD_STOPPED, &err) < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
+	if (!manager_owns_control(pod->manager))
+		file_remove(pod->podfd, "control.sock", NULL);
+	events_send_once(pod, "stopped", NULL, NULL, pod->state.since);
+	if (pod->stop_done)
+		pod->stop_done(pod->stop_userdata, 0);
+	server_flush(pod->server);
+	sd_event_exit(pod->event, 0);
+}
+
 int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, int result),
 	void *userdata)
 {
@@ -138,6 +157,10 @@ int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, i
 	if (!pod->stop_done) {
 		pod->stop_done = done;
 		pod->stop_userdata = userdata;
+	}
+	if (pod->state.phase == POD_RESTARTING) {
+		end_waiting(pod);
+		return 0;
 	}
 	sd_event_now(pod->event, CLOCK_MONOTONIC, &now);
 	if (pod->state.phase == POD_STOPPING) {
@@ -334,8 +357,14 @@ void pod_gone(struct pod *pod)
 	network_close(pod->network);
 	pod_clean(pod, true);
 	events_catch_up(pod);
-	pod->state.podd = (struct proc_id){};
-	r = pod_set_phase(pod, wanted ? POD_STOPPED : POD_FAILED, &err);
+	if (!wanted && restart_is_wanted(pod))
+		pod->next = POD_NEXT_WAIT;
+	else
+		pod->state.podd = (struct proc_id){};
+	r = pod_set_phase(pod,
+		wanted ? POD_STOPPED
+		       : pod->next == POD_NEXT_WAIT ? POD_RESTARTING : POD_FAILED,
+		&err);
 	if (r < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
 	events_send_once(pod, wanted ? "stopped" : "failed", NULL, NULL, pod->state.since);

@@ -34,7 +34,7 @@ int pod_open(struct pod *pod, const char *root, const char *path, struct err *er
 
 	memset(pod, 0, sizeof(*pod));
 	pod->rootfd = pod->podfd = pod->lockfd = pod->outer = pod->tap = pod->uplink = -1;
-	pod->outer_pidfd = pod->uplink_pidfd = -1;
+	pod->outer_pidfd = pod->uplink_pidfd = pod->upgrade_fd = -1;
 	record_time_now(pod->started);
 	r = name_check_path(path, err);
 	if (r < 0)
@@ -45,16 +45,16 @@ int pod_open(struct pod *pod, const char *root, const char *path, struct err *er
 		r = hierarchy_open_root(pod->root, false, &pod->rootfd, err);
 	if (r == 0)
 		r = hierarchy_open_pod(pod->rootfd, path, &pod->podfd, err);
+	if (r < 0)
+		return r;
+	/* One that was killed just now is still on its way out: until then it may write records. */
+	r = file_lock(pod->podfd, "lock", LOCK_TIMEOUT_MS, &pod->lockfd, err);
+	if (r == -EWOULDBLOCK)
+		return err_set(err, -EBUSY, "pod '%s' has a supervisor already", path);
 	if (r == 0)
 		r = pod_spec_load(pod->podfd, &pod->spec, err);
 	if (r == 0)
 		r = pod_state_load(pod->podfd, &pod->state, err);
-	if (r < 0)
-		return r;
-	/* One that was killed just now is still on its way out. */
-	r = file_lock(pod->podfd, "lock", LOCK_TIMEOUT_MS, &pod->lockfd, err);
-	if (r == -EWOULDBLOCK)
-		return err_set(err, -EBUSY, "pod '%s' has a supervisor already", path);
 	return r;
 }
 
@@ -78,6 +78,7 @@ void pod_close(struct pod *pod)
 	sd_event_source_disable_unref(pod->uplink_restart);
 	sd_event_source_disable_unref(pod->stop_timer);
 	sd_event_unref(pod->event);
+	cleanup_close(&pod->upgrade_fd);
 	cleanup_close(&pod->outer);
 	cleanup_close(&pod->outer_pidfd);
 	cleanup_close(&pod->uplink_pidfd);

@@ -24,7 +24,18 @@ struct server;
 struct totals;
 struct uplink_queue;
 
+/* What comes after the loop. */
+enum pod_next {
+	POD_NEXT_END,
+	POD_NEXT_WAIT,    /* the pod failed, and is started again after a delay */
+	POD_NEXT_START,   /* now */
+	POD_NEXT_UPGRADE, /* podd's place is taken by the program that is installed now */
+};
+
 struct pod {
+	enum pod_next next;
+	int upgrade_fd;      /* of POD_NEXT_UPGRADE: where the next program says that it is ready */
+	uint32_t restarts;   /* for the record of a new start */
 	sd_event *event;
 	char *root;          /* absolute path of the hierarchy */
 	char path[NAME_PATH_SIZE];
@@ -75,6 +86,7 @@ struct pod {
 	bool is_gone;
 	bool had_container; /* since this podd runs */
 	bool adopted;
+	bool no_start; /* a pod that does not run is cleaned up, not started */
 };
 
 /* Opens the pod's directory and takes its lock. Return: 0, -ENOENT, -EBUSY when another podd has
@@ -90,7 +102,8 @@ void pod_warn(struct pod *pod, const char *format, ...) __attribute__((format(pr
 /* ---- pod-start.c ---- */
 
 /* Makes the pod run: adopts what is there of it, or cleans up what is left and starts it anew.
- * Blocks, with deadlines: nothing is served yet. On failure nothing is left but the record. */
+ * Blocks, with deadlines: nothing is served yet. On failure nothing is left but the record. Return:
+ * 0; with pod->no_start 1 once what was left is removed; -errno. */
 int pod_start(struct pod *pod, struct err *err);
 
 /* Takes back a start after which podd cannot serve the pod; an adopted pod is left alone. */

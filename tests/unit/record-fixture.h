@@ -9,6 +9,7 @@
 #include "record-internal.h"
 #include "text.h"
 
+/* Of another boot than this one. */
 #define BOOT_ID "0123456789abcdef0123456789abcdef"
 #define SOME_TIME "2024-01-31T12:00:00.000001Z"
 
@@ -39,6 +40,7 @@ static inline void spec_example(struct pod_spec *spec)
 	spec->mtu = 1500;
 	spec->shm_size = 8192;
 	spec->auto_remove = true;
+	spec->restart = POD_RESTART_ALWAYS;
 	assert_int_equal(pod_spec_set_cidr(spec, "192.168.128.0/20", NULL), 0);
 	assert_int_equal(idmap_add_triplet(&spec->uids, "0:1000:1", NULL), 0);
 	assert_int_equal(idmap_add_triplet(&spec->uids, "1:100000:65536", NULL), 0);
@@ -60,9 +62,11 @@ static inline void state_example(struct pod_state *pod)
 {
 	pod_state_init(pod);
 	pod->phase = POD_RUNNING;
-	fill(pod->boot_id, sizeof(pod->boot_id), BOOT_ID);
+	assert_int_equal(proc_boot_id(pod->boot_id), 0);
 	fill(pod->since, sizeof(pod->since), SOME_TIME);
 	pod->podd = (struct proc_id){.pid = 100, .start_time = 1001};
+	fill(pod->podd_version, sizeof(pod->podd_version), "0.1.0");
+	pod->restarts = 7;
 	pod->outer = (struct proc_id){.pid = 101, .start_time = 1002};
 	pod->uplink = (struct proc_id){.pid = INT32_MAX, .start_time = INT64_MAX};
 	for (int i = 0; i < NS_KINDS; i++)
@@ -87,7 +91,7 @@ static inline void attachment_example(struct attachment *attachment)
 	fill(attachment->id, sizeof(attachment->id), "net0.web.nginx");
 	fill(attachment->generation, sizeof(attachment->generation), BOOT_ID);
 	fill(attachment->created, sizeof(attachment->created), SOME_TIME);
-	fill(attachment->boot_id, sizeof(attachment->boot_id), BOOT_ID);
+	assert_int_equal(proc_boot_id(attachment->boot_id), 0);
 	attachment->phase = ATTACHMENT_DETACHING;
 	attachment->share = ATTACHMENT_SHARED;
 	attachment->init = (struct proc_id){.pid = 200, .start_time = 2001};
@@ -182,7 +186,7 @@ static inline void box_state_example(struct container_state *box)
 {
 	container_state_init(box);
 	box->phase = CONTAINER_RESTARTING;
-	fill(box->boot_id, sizeof(box->boot_id), BOOT_ID);
+	assert_int_equal(proc_boot_id(box->boot_id), 0);
 	fill(box->since, sizeof(box->since), SOME_TIME);
 	fill(box->started, sizeof(box->started), SOME_TIME);
 	box->shim = (struct proc_id){.pid = 300, .start_time = 3001};

@@ -89,6 +89,37 @@ static void test_base64(void **state)
 	}
 }
 
+/* The configuration comes back from an entry; what is no base64 of one does not. */
+static void test_config(void **state)
+{
+	static const char *const broken[] = {"", "e", "e30", "e30=", "e30==", "e3=0", "****",
+		"eyJjbmlWZXJzaW9uIjoiMS4wLjAifQ=="};
+	struct fixture *fixture = *state;
+	struct cni_runtime runtime = fixture_runtime(fixture);
+
+	for (size_t pad = 0; pad < 3; pad++) {
+		autofree char *text = text_format(
+			"{\"cniVersion\":\"1.0.0\",\"name\":\"net%.*s\",\"plugins\":[{\"type\":\"a\"}]}",
+			(int)pad, "xx");
+		autoptr(cni_config) config = fixture_config(fixture, text);
+		autoptr(cni_config) again = NULL;
+		autoptr(json) result = json_new_object();
+		autoptr(json) entry = NULL;
+
+		assert_int_equal(cni_cache_save(config, &runtime, NULL, NULL, result, NULL), 0);
+		assert_int_equal(cni_cache_load(config, &runtime, &entry, NULL), 0);
+		assert_int_equal(cni_cache_config(entry, &again, NULL), 0);
+		assert_true(json_equal(cni_config_document(config), cni_config_document(again)));
+	}
+	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+		autoptr(json) entry = json_new_object();
+		autoptr(cni_config) config = NULL;
+
+		json_set_string(entry, "config", broken[i]);
+		assert_int_equal(cni_cache_config(entry, &config, NULL), -EINVAL);
+	}
+}
+
 static void test_load_and_remove(void **state)
 {
 	struct fixture *fixture = *state;
@@ -229,6 +260,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_FIXTURE(test_format),
 		WITH_FIXTURE(test_base64),
+		WITH_FIXTURE(test_config),
 		WITH_FIXTURE(test_load_and_remove),
 		WITH_FIXTURE(test_broken),
 		WITH_FIXTURE(test_no_link_is_followed),

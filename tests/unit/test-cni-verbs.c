@@ -76,7 +76,7 @@ static void test_gc(void **state)
 	autoptr(cni_config) disabled = fixture_config(fixture,
 		"{\"cniVersion\":\"1.1.0\",\"name\":\"net\",\"disableGC\":true,\"plugins\":"
 		"[" PLUGIN("one", "") "]}");
-	struct cni_attachment valid[] = {{"net0.web", "eth0"}};
+	struct cni_attachment valid[] = {{"net0.web", "eth0", NULL}};
 	cleanup(requests_done) struct requests requests = {0};
 	autoptr(json) request = NULL;
 	autofree char *text = NULL;

@@ -41,6 +41,7 @@ static void test_spec_round_trip(void **state)
 	assert_int_equal(b.mtu, 1500);
 	assert_int_equal(b.shm_size, 8192);
 	assert_true(b.auto_remove);
+	assert_int_equal(b.restart, POD_RESTART_ALWAYS);
 	assert_int_equal(ntohl(b.net4.s_addr), 0xc0a88000);
 	assert_int_equal(b.prefix4, 20);
 	assert_memory_equal(&a.uids, &b.uids, sizeof(a.uids));
@@ -71,6 +72,8 @@ static void test_state_round_trip(void **state)
 	assert_string_equal(a.boot_id, b.boot_id);
 	assert_string_equal(a.since, b.since);
 	assert_memory_equal(&a.podd, &b.podd, sizeof(a.podd));
+	assert_string_equal(a.podd_version, b.podd_version);
+	assert_int_equal(b.restarts, 7);
 	assert_memory_equal(&a.outer, &b.outer, sizeof(a.outer));
 	assert_memory_equal(&a.uplink, &b.uplink, sizeof(a.uplink));
 	assert_memory_equal(a.namespaces, b.namespaces, sizeof(a.namespaces));
@@ -152,6 +155,40 @@ static void test_cut_networks(void **state)
 	assert_int_equal(attachment.n_networks, 0);
 }
 
+/* What another boot's records name by pid and inode is nobody, whoever has them now. */
+static void test_another_boot(void **state)
+{
+	cleanup(attachment_done) struct attachment attachment = {0}, attachment_again = {0};
+	cleanup(container_state_done) struct container_state box = {0}, box_again = {0};
+	cleanup(pod_state_done) struct pod_state pod = {0}, pod_again = {0};
+	cleanup(scratch_done) struct scratch scratch;
+
+	scratch_init(&scratch);
+	state_example(&pod);
+	fill(pod.boot_id, sizeof(pod.boot_id), BOOT_ID);
+	assert_int_equal(pod_state_save(scratch.fd, &pod, NULL), 0);
+	assert_int_equal(pod_state_load(scratch.fd, &pod_again, NULL), 0);
+	assert_int_equal(pod_again.phase, pod.phase);
+	assert_int_equal(pod_again.podd.pid, 0);
+	assert_int_equal(pod_again.outer.pid, 0);
+	assert_int_equal(pod_again.uplink.pid, 0);
+	assert_int_equal(pod_again.namespaces[NS_USER].inode, 0);
+	attachment_example(&attachment);
+	fill(attachment.boot_id, sizeof(attachment.boot_id), BOOT_ID);
+	assert_int_equal(attachment_save(scratch.fd, &attachment, NULL), 0);
+	assert_int_equal(attachment_load(scratch.fd, &attachment_again, NULL), 0);
+	assert_int_equal(attachment_again.init.pid, 0);
+	assert_int_equal(attachment_again.netns.inode, 0);
+	assert_string_equal(attachment_again.id, attachment.id);
+	box_state_example(&box);
+	fill(box.boot_id, sizeof(box.boot_id), BOOT_ID);
+	assert_int_equal(container_state_save(scratch.fd, &box, NULL), 0);
+	assert_int_equal(container_state_load(scratch.fd, &box_again, NULL), 0);
+	assert_int_equal(box_again.shim.pid, 0);
+	assert_int_equal(box_again.init.pid, 0);
+	assert_int_equal(box_again.mounts.inode, 0);
+}
+
 /* Every phase and kind has a name of its own that is read back. */
 static void test_enums(void **state)
 {
@@ -162,7 +199,7 @@ static void test_enums(void **state)
 	enum pod_net net;
 
 	scratch_init(&scratch);
-	for (int i = POD_STARTING; i <= POD_FAILED; i++) {
+	for (int i = POD_STARTING; i <= POD_RESTARTING; i++) {
 		pod.phase = (enum pod_phase)i;
 		assert_int_equal(pod_state_save(scratch.fd, &pod, NULL), 0);
 		assert_int_equal(pod_state_load(scratch.fd, &pod_again, NULL), 0);
@@ -405,6 +442,8 @@ static void test_phase_now(void **state)
 
 	assert_now(POD_STARTING, boot, here, none, POD_STARTING);
 	assert_now(POD_STARTING, boot, gone, none, POD_FAILED);
+	assert_now(POD_RESTARTING, boot, here, none, POD_RESTARTING);
+	assert_now(POD_RESTARTING, boot, gone, none, POD_FAILED);
 	assert_now(POD_RUNNING, boot, here, here, POD_RUNNING);
 	/* podd may be restarted; the outer container is the pod. */
 	assert_now(POD_RUNNING, boot, gone, here, POD_RUNNING);
@@ -433,6 +472,7 @@ int main(void)
 		cmocka_unit_test(test_attachment_round_trip),
 		cmocka_unit_test(test_attachment_too_deep),
 		cmocka_unit_test(test_cut_networks),
+		cmocka_unit_test(test_another_boot),
 		cmocka_unit_test(test_enums),
 		cmocka_unit_test(test_optional_members),
 		cmocka_unit_test(test_missing_record),

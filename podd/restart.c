@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Restarting a pod: see restart.h.
+ *
+ *   running ──the outer container ends unasked──▶ cleaned up, "restarting" ──delay──▶ started anew
+ *                                                   │       ▲                          │    │
+ *                                                 Stop      └──────── fails ───────────┘    ▼
+ *                                                   ▼                                    running
+ *                                                stopped
+ *
+ * The delay doubles from try to try, until the pod has run for a while. Between two runs podd
+ * forgets everything but that: it opens the pod as if it had just been started itself.
+ */
+
+#include "restart.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "container.h"
+#include "hierarchy.h"
+#include "network.h"
+#include "pod.h"
+#include "shim.h"
+#include "text.h"
+
+#define DELAY_US UINT64_C(100000)
+#define DELAY_MAX_US UINT64_C(60000000)
+/* A pod that ran so long did not fail of how it was started. */
+#define STABLE_US UINT64_C(60000000)
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+bool restart_is_wanted(const struct pod *pod)
+{
+	return pod->spec.restart != POD_RESTART_NO && !pod->spec.auto_remove;
+}
+
+uint64_t restart_delay_us(struct restart *restart)
+{
+	uint64_t delay = DELAY_MAX_US;
+
+	if (restart->since_us > 0 && now_us() - restart->since_us > STABLE_US)
+		restart->in_a_row = 0;
+	if (restart->in_a_row < 10 && DELAY_US << restart->in_a_row < DELAY_MAX_US)
+		delay = DELAY_US << restart->in_a_row;
+	restart->in_a_row++;
+	restart->total++;
+	restart->since_us = 0;
+	return delay;
+}
+
+static int on_delay_end(sd_event_source *source, uint64_t now, void *userdata)
+{
+	struct pod *pod = userdata;
+
+	pod->next = POD_NEXT_START;
+	sd_event_exit(pod->event, 0);
+	return 0;
+}
+
+int restart_wait(struct pod *pod, uint64_t delay_us, struct err *err)
+{
+	int r = sd_event_add_time_relative(
+		pod->event, NULL, CLOCK_MONOTONIC, delay_us, 1000, on_delay_end, pod);
+
+	return r < 0 ? err_set(err, r, "waiting for the next start: %s", strerror(-r)) : 0;
+}
+
+/* ---- containers ---- */
+
+/* Those that ended with the pod; what a person stopped, or what ended by itself, stays as it is. */
+static bool wants_start(
+	int childfd, const struct container_spec *spec, const struct container_state *state)
+{
+	cleanup(container_exit_done) struct container_exit end = {};
+
+	if (state->phase != CONTAINER_EXITED || state->stop_requested ||
+		spec->restart == RESTART_NO)
+		return false;
+	return container_exit_load(childfd, &end, NULL) == 0 && !end.known;
+}
+
+static int on_shim_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	waitid(P_PIDFD, (id_t)fd, &(siginfo_t){}, WEXITED | WNOHANG);
+	sd_event_source_disable_unref(source);
+	return 0;
+}
+
+/* It is podd's child; what becomes of its container it tells as always. */
+static void wait_for_shim(struct pod *pod, pid_t pid)
+{
+	sd_event_source *source = NULL;
+	autoclose int pidfd = -1;
+
+	if (proc_open_child(pid, &pidfd) < 0 ||
+		sd_event_add_io(pod->event, &source, pidfd, EPOLLIN, on_shim_exit, NULL) < 0)
+		return;
+	sd_event_source_set_io_fd_own(source, true);
+	take_fd(&pidfd);
+}
+
+static int start_one(struct pod *pod, const char *name, const struct container_spec *spec,
+	uint64_t order, struct err *err)
+{
+	const struct shim_launch launch = {
+		.root = pod->root,
+		.pod = pod->path,
+		.name = name,
+		.state = &pod->state,
+		.podfd = pod->podfd,
+		.order = order,
+		.client = -1,
+	};
+	pid_t pid;
+	int r = 0;
+
+	if (spec->net == CONTAINER_NET_POD)
+		r = network_publish(pod->network, name, spec->publish, err);
+	if (r == 0)
+		r = shim_launch(&launch, &pid, err);
+	if (r == 0)
+		wait_for_shim(pod, pid);
+	return r;
+}
+
+static void consider(struct pod *pod, const char *name)
+{
+	cleanup(container_state_done) struct container_state state = {};
+	cleanup(container_spec_done) struct container_spec spec = {};
+	autoclose int childfd = -1;
+	struct err err = {};
+
+	if (hierarchy_open_child(pod->podfd, name, false, &childfd, NULL) < 0 ||
+		container_spec_load(childfd, &spec, NULL) < 0 ||
+		container_state_load(childfd, &state, NULL) < 0 ||
+		!wants_start(childfd, &spec, &state))
+		return;
+	if (start_one(pod, name, &spec, state.order, &err) < 0)
+		fprintf(stderr, "podd: pod %s: starting container %s again: %s\n", pod->path, name,
+			err.msg);
+}
+
+void restart_note_start(struct restart *restart, struct pod *pod)
+{
+	autostrv names = NULL;
+
+	restart->since_us = now_us();
+	if (restart->total == 0)
+		return;
+	fprintf(stderr, "podd: pod %s: started again\n", pod->path);
+	if (hierarchy_children(pod->podfd, HIERARCHY_CONTAINERS, &names, NULL) < 0)
+		return;
+	for (size_t i = 0; names[i]; i++)
+		consider(pod, names[i]);
+}
