@@ -176,10 +176,9 @@ struct options {
 
 static void tell_outcome(struct pod *pod, struct options *options)
 {
-	if (options->ready_fd < 0)
-		return;
 	tell_ready(pod, options->ready_fd);
-	close(take_fd(&options->ready_fd));
+	cleanup_close(&options->ready_fd);
+	options->ready_fd = -1;
 }
 
 /* Until the pod has ended, or podd is to do something else with it. Return: the exit status. */
