@@ -180,7 +180,7 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 						 .help = "mend what can be mended, and look again"},
 		{.name = "plugins",
 			.flag = &values.plugins,
-			.help = "also ask the CNI plugins of every container (CHECK)"},
+			.help = "without POD: also ask the CNI plugins of every container (CHECK)"},
 		OPTION_FORMAT(&values.format), {}};
 	autostrv all = NULL;
 	struct err err = {};
@@ -193,6 +193,8 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 		return status;
 	if (ctl_format_is_json(values.format, &json) < 0)
 		return ctl_usage_error(&verb_doctor, "--format must be json or table");
+	/* Of all pods that would take seconds where there are many. */
+	values.plugins |= n > 0;
 	if (n > 0)
 		status = check_named(ctl, argv);
 	else

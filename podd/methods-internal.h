@@ -17,6 +17,15 @@ struct json *methods_inspection(const struct pod *pod, struct json *stats);
 typedef void (*methods_on_stats)(struct pod *pod, uint64_t serial, struct json *stats);
 int methods_ask_stats(struct pod *pod, uint64_t serial, methods_on_stats on_stats);
 
+/* Is there an uplink for this: one of the pod's own, or at least one that publishes its ports? False when
+ * the connection has its answer (NoUplink). */
+bool methods_has_uplink(const struct pod *pod, struct connection *connection);
+bool methods_has_own_uplink(const struct pod *pod, struct connection *connection);
+
+/* Replies with the array in the member @key: at once, or, where it is long and the caller allows it, in
+ * several parts. Takes the array over. */
+void methods_reply_list(struct connection *connection, const char *key, struct json *array);
+
 /* An empty reply, once the uplink has what it was told so far. */
 void methods_reply_settled(struct pod *pod, struct connection *connection);
 

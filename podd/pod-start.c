@@ -20,7 +20,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <fcntl.h>
 
@@ -35,16 +34,9 @@
 #include "pod.h"
 #include "resolv.h"
 #include "text.h"
-#include "totals.h"
 #include "uplink.h"
 
-/* Delay before an uplink that died is started again, growing to the maximum. */
-#define RESTART_DELAY_US 10000
-#define RESTART_DELAY_MAX_US 10000000
-/* One that lived this long did not die of what it was given at its start. */
-#define UPLINK_STABLE_US 60000000
-
-static bool has_uplink(const struct pod *pod)
+bool pod_has_uplink(const struct pod *pod)
 {
 	return pod->spec.net == POD_NET_SLIRP;
 }
@@ -104,7 +96,7 @@ static int build_resolv(struct pod *pod, char **ret, char **ret_host, struct err
 		nameservers[n++] = dns6;
 	if (n == 0)
 		nameservers[n++] = dns4;
-	r = resolv_for_children(has_uplink(pod) ? nameservers : NULL, ret, err);
+	r = resolv_for_children(pod_has_uplink(pod) ? nameservers : NULL, ret, err);
 	if (r == 0)
 		*ret_host = take_ptr(host);
 	return r;
@@ -174,9 +166,9 @@ static int set_up_outer(struct pod *pod, struct err *err)
 {
 	const struct pod_spec *spec = &pod->spec;
 	const struct outer_setup setup = {
-		.has_tap = has_uplink(pod),
-		.take_tcp = has_uplink(pod) && spec->uplink_path == POD_PATH_AUTO,
-		.own_resolv = has_uplink(pod) || spec->net == POD_NET_CNI,
+		.has_tap = pod_has_uplink(pod),
+		.take_tcp = pod_has_uplink(pod) && spec->uplink_path == POD_PATH_AUTO,
+		.own_resolv = pod_has_uplink(pod) || spec->net == POD_NET_CNI,
 		.masquerade = spec->net == POD_NET_CNI,
 		.own_net = spec->net != POD_NET_HOST,
 		.ipv6 = spec->ipv6,
@@ -202,15 +194,14 @@ static int set_up_outer(struct pod *pod, struct err *err)
 		r = identify_namespaces(pod, err);
 	if (r == 0)
 		r = pod_identify_host_mount(pod, err);
-	if (r == 0 && has_uplink(pod)) {
+	if (r == 0 && pod_has_uplink(pod)) {
 		pod->state.tap = strdup(OUTER_TAP_NAME);
 		r = pod->state.tap ? 0 : err_oom(err);
 	}
 	return r;
 }
 
-/* Without it there is a way out all the same. */
-static void refuse_net(struct pod *pod, const struct err *problem)
+void pod_refuse_net(struct pod *pod, const struct err *problem)
 {
 	pod->uplink_net.refused = true;
 	text_copy(pod->uplink_net.reason, sizeof(pod->uplink_net.reason), problem->msg);
@@ -238,7 +229,7 @@ static int start_net(struct pod *pod, struct err *err)
 		return r;
 	r = pod_await_uplink(pod, NULL, &problem);
 	if (r < 0)
-		refuse_net(pod, &problem);
+		pod_refuse_net(pod, &problem);
 	if (r == -ECONNRESET || r == -ETIMEDOUT)
 		return err_set(err, r, "%s", problem.msg);
 	r = network_tell_ports(pod->network, err);
@@ -264,7 +255,7 @@ static int connect_tenant(struct pod *pod, struct err *err)
 	return 0;
 }
 
-static int start_tenant(struct pod *pod, struct err *err)
+int pod_start_tenant(struct pod *pod, struct err *err)
 {
 	int r = connect_tenant(pod, err);
 
@@ -292,13 +283,13 @@ static int start_new(struct pod *pod, struct err *err)
 		r = pod_set_phase(pod, POD_STARTING, err);
 	if (r == 0)
 		r = pod_write_resolv(pod, &nameservers, err);
-	if (r == 0 && has_uplink(pod))
+	if (r == 0 && pod_has_uplink(pod))
 		r = pod_spawn_uplink(pod, err);
 	if (r == 0)
 		r = pod_spawn_outer(pod, err);
 	if (r == 0)
 		r = set_up_outer(pod, err);
-	if (r == 0 && has_uplink(pod))
+	if (r == 0 && pod_has_uplink(pod))
 		r = pod_send_config(pod, nameservers, err);
 	if (r == 0)
 		r = link_namespaces(pod, err);
@@ -307,20 +298,19 @@ static int start_new(struct pod *pod, struct err *err)
 		r = pod_attach_outside(pod, err);
 	if (r == 0)
 		r = hosts_update(pod->podfd, err);
-	if (r == 0 && has_uplink(pod))
+	if (r == 0 && pod_has_uplink(pod))
 		r = start_uplink(pod, err);
 	if (r == 0)
 		r = pod_ask_outer(pod, OUTER_PROBE, NULL, NULL, err);
-	if (r == 0 && has_uplink(pod))
+	if (r == 0 && pod_has_uplink(pod))
 		r = start_net(pod, err);
 	else if (r == 0 && pod_is_tenant(pod))
-		r = start_tenant(pod, err);
+		r = pod_start_tenant(pod, err);
 	return r;
 }
 
-/* The one before, should it still run, would read from the same tap. A record that cannot be
- * written (the disk is full) must not leave the pod without its way out. */
-static int replace_uplink(struct pod *pod, struct err *err)
+/* A record that cannot be written (the disk is full) must not leave the pod without its way out. */
+int pod_replace_uplink(struct pod *pod, struct err *err)
 {
 	autofree char *nameservers = NULL;
 	struct err problem = {};
@@ -361,7 +351,7 @@ static int await_adopted(struct pod *pod, struct err *err)
 	int r = pod_await_uplink(pod, &operation, &problem);
 
 	if (r < 0 && operation == UPLINK_NET) {
-		refuse_net(pod, &problem);
+		pod_refuse_net(pod, &problem);
 		return 0;
 	}
 	return r < 0 ? err_set(err, r, "%s", problem.msg) : 0;
@@ -386,7 +376,7 @@ static int adopt_uplink(struct pod *pod, struct err *err)
 	}
 	if (network_open(pod->network, &problem) < 0)
 		pod_warn(pod, "%s", problem.msg);
-	r = replace_uplink(pod, err);
+	r = pod_replace_uplink(pod, err);
 	if (r == 0)
 		r = await_adopted(pod, err);
 	return r == 0 ? network_tell_ports(pod->network, err) : r;
@@ -404,7 +394,7 @@ static int adopt_tenant(struct pod *pod, struct err *err)
 		return 0;
 	if (network_open(pod->network, &problem) < 0)
 		pod_warn(pod, "%s", problem.msg);
-	return start_tenant(pod, err);
+	return pod_start_tenant(pod, err);
 }
 
 static int adopt(struct pod *pod, struct err *err)
@@ -416,14 +406,17 @@ static int adopt(struct pod *pod, struct err *err)
 	if (r < 0)
 		return err_set(err, r, "connecting to podd-outer (process %d): %s",
 			(int)pod->state.outer.pid, strerror(-r));
-	if (has_uplink(pod)) {
+	if (pod_has_uplink(pod)) {
 		r = adopt_uplink(pod, err);
 		if (r < 0)
 			return r;
 	}
-	/* A pod without its ports is better than none. */
-	if (pod_is_tenant(pod) && adopt_tenant(pod, &problem) < 0)
-		pod_warn(pod, "its ports are not published: %s", problem.msg);
+	/* A pod without its ports is better than none; they are tried again. */
+	if (pod_is_tenant(pod) && adopt_tenant(pod, &problem) < 0) {
+		pod_warn(pod, "its ports are not published yet: %s", problem.msg);
+		cleanup_close(&pod->uplink);
+		pod->uplink = -1;
+	}
 	return link_namespaces(pod, err);
 }
 
@@ -497,195 +490,4 @@ int pod_start(struct pod *pod, struct err *err)
 		return err_set(err, r, "%s", local.msg);
 	}
 	return 0;
-}
-
-/* ---- while it runs ---- */
-
-static int on_outer_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	struct pod *pod = userdata;
-
-	pod->outer_exit = sd_event_source_disable_unref(source);
-	waitid(P_PIDFD, (id_t)fd, &(siginfo_t){}, WEXITED | WNOHANG);
-	pod_gone(pod);
-	return 0;
-}
-
-/* Watches a process, by the pidfd from its start where there is one. */
-static int watch_process(struct pod *pod, const struct proc_id *id, int started_pidfd,
-	sd_event_io_handler_t handler, sd_event_source **ret, struct err *err)
-{
-	autoclose int pidfd = -1;
-	int r = 0;
-
-	if (started_pidfd >= 0)
-		pidfd = fcntl(started_pidfd, F_DUPFD_CLOEXEC, 0);
-	if (pidfd < 0)
-		r = proc_open(id, &pidfd);
-	if (r < 0)
-		return err_set(err, r, "process %d ended, or /proc hides it (hidepid)",
-			(int)id->pid);
-	r = sd_event_add_io(pod->event, ret, pidfd, EPOLLIN, handler, pod);
-	if (r < 0)
-		return err_set(err, r, "watching process %d: %s", (int)id->pid, strerror(-r));
-	sd_event_source_set_io_fd_own(*ret, true);
-	take_fd(&pidfd);
-	return 0;
-}
-
-/* Answers to what was sent while the pod runs. An uplink that refuses its configuration is of no
- * use; the next one may have it better. */
-static void uplink_ended(struct pod *pod);
-
-static int on_uplink_reply(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	struct pod *pod = userdata;
-	uint32_t operation = UPLINK_RESOLV;
-	struct err err = {};
-	int r;
-
-	r = pod_await_uplink(pod, &operation, &err);
-	/* Its end is told by its pidfd, but to a tenant by this. */
-	if (r == -ECONNRESET) {
-		pod->uplink_reply = sd_event_source_disable_unref(source);
-		if (pod_is_tenant(pod))
-			uplink_ended(pod);
-		return 0;
-	}
-	/* Nobody has asked for it: what sends it is not podd-uplink any more. */
-	if (!pod_uplink_is_asked(pod, operation)) {
-		pod->uplink_reply = sd_event_source_disable_unref(source);
-		pod_kill_uplink(pod);
-		return 0;
-	}
-	if (r < 0 && (operation == UPLINK_CONFIGURE || operation == UPLINK_NET))
-		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
-	if (operation == UPLINK_NET && r < 0)
-		refuse_net(pod, &err);
-	pod_uplink_answered(pod, operation, r, err.msg);
-	if (operation != UPLINK_CONFIGURE)
-		return 0;
-	if (r == 0) {
-		events_send(pod, "uplink-restarted", NULL);
-		return 0;
-	}
-	pod->uplink_reply = sd_event_source_disable_unref(source);
-	pod_kill_uplink(pod);
-	return 0;
-}
-
-static int on_uplink_exit(sd_event_source *source, int fd, uint32_t events, void *userdata);
-
-static int watch_uplink(struct pod *pod, struct err *err)
-{
-	int r;
-
-	sd_event_now(pod->event, CLOCK_MONOTONIC, &pod->uplink_since);
-	/* From now on nothing waits for it: what it does not take at once it is killed for. */
-	fd_set_nonblock(pod->uplink);
-	pod->uplink_async = true;
-	pod_hurry_outer(pod);
-	pod->uplink_reply = sd_event_source_disable_unref(pod->uplink_reply);
-	r = sd_event_add_io(pod->event, &pod->uplink_reply, pod->uplink, EPOLLIN, on_uplink_reply,
-		pod);
-	if (r < 0)
-		return err_set(err, r, "watching podd-uplink: %s", strerror(-r));
-	if (pod_is_tenant(pod))
-		return 0;
-	return watch_process(pod, &pod->state.uplink, pod->uplink_pidfd, on_uplink_exit,
-		&pod->uplink_exit, err);
-}
-
-static void schedule_uplink(struct pod *pod);
-
-static int on_uplink_restart(sd_event_source *source, uint64_t now, void *userdata)
-{
-	struct pod *pod = userdata;
-	struct err err = {};
-	int r;
-
-	pod->uplink_restart = sd_event_source_disable_unref(source);
-	if (pod->state.phase != POD_RUNNING)
-		return 0;
-	r = pod_is_tenant(pod) ? start_tenant(pod, &err) : replace_uplink(pod, &err);
-	if (r == 0 && pod->uplink >= 0)
-		r = watch_uplink(pod, &err);
-	if (r < 0) {
-		fprintf(stderr, "podd: pod %s: starting podd-uplink again: %s\n", pod->path, err.msg);
-		pod_kill_uplink(pod);
-		schedule_uplink(pod);
-	}
-	return 0;
-}
-
-static void schedule_uplink(struct pod *pod)
-{
-	uint64_t delay = RESTART_DELAY_MAX_US;
-
-	if (pod->uplink_failures < 10)
-		delay = (uint64_t)RESTART_DELAY_US << pod->uplink_failures;
-	pod->uplink_failures++;
-	pod->uplink_restarts++;
-	sd_event_add_time_relative(pod->event, &pod->uplink_restart, CLOCK_MONOTONIC, delay, 1000,
-		on_uplink_restart, pod);
-}
-
-static void uplink_ended(struct pod *pod)
-{
-	uint64_t now = 0;
-
-	pod->uplink_reply = sd_event_source_disable_unref(pod->uplink_reply);
-	cleanup_close(&pod->uplink);
-	pod->uplink = -1;
-	pod_uplink_forget(pod);
-	if (pod->state.phase != POD_RUNNING)
-		return;
-	sd_event_now(pod->event, CLOCK_MONOTONIC, &now);
-	if (now - pod->uplink_since > UPLINK_STABLE_US)
-		pod->uplink_failures = 0;
-	fprintf(stderr, "podd: pod %s: podd-uplink ended; %s\n", pod->path,
-		pod_is_tenant(pod) ? "waiting for the next one" : "starting another");
-	schedule_uplink(pod);
-	totals_uplink_ended(pod);
-}
-
-static int on_uplink_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	struct pod *pod = userdata;
-
-	pod->uplink_exit = sd_event_source_disable_unref(source);
-	waitid(P_PIDFD, (id_t)fd, &(siginfo_t){}, WEXITED | WNOHANG);
-	uplink_ended(pod);
-	return 0;
-}
-
-static void on_resolv_changed(void *userdata)
-{
-	struct pod *pod = userdata;
-	autofree char *nameservers = NULL;
-	struct err err = {};
-	int r;
-
-	r = pod_write_resolv(pod, &nameservers, &err);
-	if (r == 0 && has_uplink(pod) && pod->uplink >= 0) {
-		r = pod_send_resolv(pod, nameservers, &err);
-		/* One that does not read its requests hangs. */
-		if (r < 0)
-			pod_kill_uplink(pod);
-	}
-	if (r < 0)
-		fprintf(stderr, "podd: pod %s: following resolv.conf: %s\n", pod->path, err.msg);
-}
-
-int pod_watch(struct pod *pod, struct err *err)
-{
-	int r;
-
-	r = watch_process(pod, &pod->state.outer, pod->outer_pidfd, on_outer_exit,
-		&pod->outer_exit, err);
-	if (r == 0 && (has_uplink(pod) || (pod_is_tenant(pod) && pod->uplink >= 0)))
-		r = watch_uplink(pod, err);
-	if (r == 0)
-		r = resolv_watch(pod->event, on_resolv_changed, pod, &pod->resolv, err);
-	return r;
 }

@@ -109,6 +109,17 @@ int pod_start(struct pod *pod, struct err *err);
 /* Takes back a start after which podd cannot serve the pod; an adopted pod is left alone. */
 void pod_take_back(struct pod *pod, const struct err *err);
 
+/* Has it a podd-uplink of its own? */
+bool pod_has_uplink(const struct pod *pod);
+/* The uplink cannot take the pod's TCP. There is a way out all the same. */
+void pod_refuse_net(struct pod *pod, const struct err *problem);
+/* Another uplink, on the same tap: the one before, should it still run, is ended first. */
+int pod_replace_uplink(struct pod *pod, struct err *err);
+/* Of a tenant: connects it to the uplink at the top, and tells that everything. */
+int pod_start_tenant(struct pod *pod, struct err *err);
+
+/* ---- pod-watch.c ---- */
+
 /* Watches the pod's processes and the host's resolv.conf from the event loop. */
 int pod_watch(struct pod *pod, struct err *err);
 

@@ -70,14 +70,18 @@ static void on_pause(void *opaque)
 	uplink_udp_flush(uplink->udp);
 }
 
+/* A flow that ended may have been anybody's: its fds are for all. */
 static void on_tick(void *opaque)
 {
 	struct uplink *uplink = opaque;
 
-	if (uplink->out)
-		uplink_out_resume(uplink->out);
-	if (uplink->ports)
-		uplink_ports_resume(uplink->ports);
+	struct uplink *top = uplink->top ? uplink->top : uplink;
+
+	if (top->out)
+		uplink_out_resume(top->out);
+	if (top->ports)
+		uplink_ports_resume(top->ports);
+	uplink_tenants_resume(top);
 }
 
 static int make_parts(struct uplink *uplink, int tap, struct err *err)

@@ -35,6 +35,7 @@ struct uplink {
 	struct uplink_ports *ports; /* NULL: none can be published yet */
 	struct uplink_out *out;     /* NULL: TCP goes by libslirp */
 	struct uplink_tenant *tenants;
+	struct uplink *top;         /* of a tenant: whose it is */
 	struct uplink_relay *relay; /* of a tenant: in the tap's place */
 	struct uplink_control *control; /* who asks at present */
 	bool failed;                /* configured half: to end after the reply */

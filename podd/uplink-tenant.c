@@ -117,6 +117,7 @@ static int tenant_new(struct uplink *uplink, const char *name, struct uplink_ten
 	tenant->owner = uplink;
 	tenant->parts.event = uplink->event;
 	tenant->parts.loop = uplink->loop;
+	tenant->parts.top = uplink;
 	tenant->next = uplink->tenants;
 	uplink->tenants = tenant;
 	*ret = tenant;
@@ -151,6 +152,13 @@ int uplink_tenant_connect(struct uplink *uplink, const char *name, size_t length
 	uplink_control_free(tenant->control);
 	tenant->control = control;
 	return 0;
+}
+
+void uplink_tenants_resume(struct uplink *uplink)
+{
+	for (struct uplink_tenant *tenant = uplink->tenants; tenant; tenant = tenant->next)
+		if (tenant->parts.ports)
+			uplink_ports_resume(tenant->parts.ports);
 }
 
 void uplink_tenants_free(struct uplink *uplink)

@@ -18,4 +18,6 @@
  * before; *fd is taken over on success. Return: 0, -E2BIG, -EINVAL, -ENOMEM, -errno. */
 int uplink_tenant_connect(struct uplink *uplink, const char *name, size_t length, int *fd,
 	struct err *err);
+/* Their ports accept what there were no fds for. */
+void uplink_tenants_resume(struct uplink *uplink);
 void uplink_tenants_free(struct uplink *uplink);

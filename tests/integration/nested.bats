@@ -124,10 +124,10 @@ userns_of() { readlink "/proc/$(pod_process "$1" outer)/ns/user"; }
 @test "rules for a pod in a pod hold for all that is in it" {
 	podctl egress add net0/web deny to "$HOST4" proto tcp
 	check 0 'net0/web .*deny' podctl egress list net0/web
-	check 1 'E[A-Z]+' in_deep_box netsay who "$HOST4" $PORT
-	who "$HOST4" $PORT
+	check 1 'E[A-Z]+' in_deep_box netsay who "$HOST4" "$PORT"
+	who "$HOST4" "$PORT"
 	podctl egress rm net0/web --all
-	in_deep_box netsay who "$HOST4" $PORT
+	in_deep_box netsay who "$HOST4" "$PORT"
 	check 125 'podctl egress add net0/web/db' podctl egress add $DEEP/bridged deny
 	check 125 'podctl egress add net0/web ' podctl egress add $DEEP deny
 }
@@ -146,10 +146,10 @@ userns_of() { readlink "/proc/$(pod_process "$1" outer)/ns/user"; }
 	local pod
 	start_keep on_host "$HOST4" $DEEP_PORT
 	for pod in $DEEP net0/web net0; do
-		end_process KILL "$(pod_process $pod podd)"
+		end_process KILL "$(pod_process "$pod" podd)"
 		ask_keep alive
 		equal "$(who "$HOST4" $BRIDGED_PORT)" "$HOST4"
-		podctl start $pod
+		podctl start "$pod"
 		ask_keep alive
 		equal "$(who "$HOST4" $BRIDGED_PORT)" "$HOST4"
 	done
@@ -272,13 +272,13 @@ end_chain() {
 	# What plugins keep by design: the bridge, and a table.
 	podctl create --uplink cni:podd -p 7600:7000 top
 	podctl start top
-	inside top "$NETSAY" who "$HOST4" $PORT
+	inside top "$NETSAY" who "$HOST4" "$PORT"
 	check 0 'top .*10\.87\.' podctl ps
 	valid attachment "$(pod_dir top)/attachment.json"
 	inside top ip route get "$HOST4" >/dev/null
 	podctl create top/in
 	podctl start top/in
-	inside top/in "$NETSAY" who "$HOST4" $PORT
+	inside top/in "$NETSAY" who "$HOST4" "$PORT"
 	podctl rm -f -t 0 top
 	[ -z "$(find /var/lib/cni/networks /var/lib/cni/results /run/netns -name '*top*' -o -name '10.*')" ]
 	ip link delete podd0
