@@ -9,7 +9,7 @@
  *   everything else                       the pod or the container is made anew
  */
 
-#include "apply-plan.h"
+#include "apply-plan-internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,27 +17,13 @@
 #include <string.h>
 
 #include "container.h"
-#include "egress.h"
 #include "file.h"
 #include "hierarchy.h"
-#include "pod-network.h"
 #include "text.h"
 
 #include "each.h"
 
 #define CONFIG "config.json"
-
-struct planning {
-	const struct ctl *ctl;
-	const struct apply_pod *pod;
-	struct json *plan;
-	struct err *err;
-	int podfd;    /* -1: there is no such pod */
-	bool is_anew; /* it will be made, or made anew */
-	bool runs;
-	struct pod_spec wanted;
-	struct pod_network network; /* what is published and let out now */
-};
 
 static void planning_done(struct planning *planning)
 {
@@ -48,8 +34,7 @@ static void planning_done(struct planning *planning)
 
 /* ---- steps ---- */
 
-/* Return: the array of the command's words, for more. */
-static struct json *add_step(struct json *plan, enum apply_action action, const char *path,
+struct json *apply_add_step(struct json *plan, enum apply_action action, const char *path,
 	const char *reason, const char *const *words)
 {
 	static const char *const names[] = {[APPLY_REMOVE] = "remove",
@@ -67,10 +52,7 @@ static struct json *add_step(struct json *plan, enum apply_action action, const 
 	return json_get(step, "command");
 }
 
-#define STEP(plan, action, path, reason, ...) \
-	add_step(plan, action, path, reason, (const char *const[]){__VA_ARGS__, NULL})
-
-static void add_words(struct json *command, char *const *words)
+void apply_add_words(struct json *command, char *const *words)
 {
 	for (size_t i = 0; words && words[i]; i++)
 		json_append(command, json_new_string(words[i]));
@@ -108,164 +90,6 @@ static void differences(const struct json *a, const struct json *b, const char *
 					ret + used, size - used, "%s%s", used ? ", " : "", key);
 		}
 	}
-}
-
-/* ---- ports and rules ---- */
-
-static const char *const none[] = {NULL};
-
-static char *const *or_none(char *const *strv)
-{
-	return strv ? strv : (char *const *)none;
-}
-
-/* Those of @wanted that are not in @have. */
-static int missing_in(char *const *wanted, char *const *have, char ***ret)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && wanted[i]; i++)
-		if (!strv_contains(have, wanted[i]) && !(*ret && strv_contains(*ret, wanted[i])))
-			r = strv_add(ret, wanted[i]);
-	return r;
-}
-
-static int ports_of(
-	const struct planning *planning, const char *child, char *const *own, char ***ret)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && own && own[i]; i++)
-		r = strv_add(ret, own[i]);
-	for (size_t i = 0; r == 0 && i < planning->network.n_ports; i++)
-		if (strcmp(planning->network.ports[i].child, child) == 0)
-			r = strv_add(ret, planning->network.ports[i].spec);
-	return r;
-}
-
-/* One line for each rule, as it holds. */
-static int expand_rules(char *const *texts, char ***ret, struct err *err)
-{
-	struct egress_rule rules[EGRESS_RULES_MAX];
-	char text[EGRESS_TEXT_SIZE];
-	size_t n;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && texts && texts[i]; i++) {
-		r = egress_parse(texts[i], rules, EGRESS_RULES_MAX, &n, err);
-		for (size_t j = 0; r == 0 && j < n; j++) {
-			egress_format(&rules[j], text);
-			r = strv_add(ret, text);
-		}
-	}
-	return r;
-}
-
-static int rules_of(const struct planning *planning, const char *child, char ***ret)
-{
-	struct egress_rule rules[EGRESS_RULES_MAX];
-	char text[EGRESS_TEXT_SIZE];
-	size_t n = pod_network_rules(&planning->network, child, rules);
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		egress_format(&rules[i], text);
-		r = strv_add(ret, text);
-	}
-	return r;
-}
-
-static bool same(char *const *a, char *const *b)
-{
-	a = or_none(a);
-	b = or_none(b);
-	while (*a && text_equal(*a, *b)) {
-		a++;
-		b++;
-	}
-	return !*a && !*b;
-}
-
-struct traffic {
-	char **add_ports;
-	char **remove_ports;
-	char **rules; /* wanted */
-	char **old_rules;
-	bool own_goes; /* one of the container's own ports is not wanted any more */
-};
-
-static void traffic_done(struct traffic *traffic)
-{
-	strv_free(traffic->add_ports);
-	strv_free(traffic->remove_ports);
-	strv_free(traffic->rules);
-	strv_free(traffic->old_rules);
-}
-
-static bool traffic_differs(const struct traffic *traffic)
-{
-	return traffic->add_ports || traffic->remove_ports ||
-	       !same(traffic->rules, traffic->old_rules);
-}
-
-/* @own: ports that only the record of a container has; @first: rules that podd does not have yet.
- */
-static int compare_traffic(const struct planning *planning, const char *child, char *const *publish,
-	char *const *egress, char *const *own, char *const *first, struct traffic *ret)
-{
-	autostrv have = NULL;
-	autostrv gone = NULL;
-	int r = ports_of(planning, child, own, &have);
-
-	if (r == 0)
-		r = missing_in(or_none(publish), or_none(have), &ret->add_ports);
-	if (r == 0)
-		r = missing_in(or_none(have), or_none(publish), &ret->remove_ports);
-	if (r == 0)
-		r = missing_in(or_none(own), or_none(publish), &gone);
-	ret->own_goes = gone != NULL;
-	if (r == 0)
-		r = expand_rules(egress, &ret->rules, planning->err);
-	if (r == 0 && first)
-		r = expand_rules(first, &ret->old_rules, planning->err);
-	if (r == 0)
-		r = rules_of(planning, child, &ret->old_rules);
-	return r;
-}
-
-/* The new rules come before the old ones, and those go then: at no time there are fewer. */
-static void plan_rules(struct planning *planning, const char *path, const struct traffic *traffic)
-{
-	size_t n = strv_length(traffic->rules), old = strv_length(traffic->old_rules);
-	struct json *command;
-	char position[32];
-
-	if (n > 0)
-		add_words(STEP(planning->plan, APPLY_CHANGE, path, "its egress rules differ",
-				  "egress", "add", "--at", "1", path),
-			traffic->rules);
-	if (old == 0)
-		return;
-	command = STEP(planning->plan, APPLY_CHANGE, path, "its egress rules differ", "egress",
-		"rm", path);
-	for (size_t i = 1; i <= old; i++) {
-		snprintf(position, sizeof(position), "%zu", n + i);
-		json_append(command, json_new_string(position));
-	}
-}
-
-static void plan_traffic(struct planning *planning, const char *path, const struct traffic *traffic)
-{
-	if (traffic->remove_ports)
-		add_words(STEP(planning->plan, APPLY_CHANGE, path, "a port is not wanted", "port",
-				  "rm", path),
-			traffic->remove_ports);
-	if (traffic->add_ports)
-		add_words(STEP(planning->plan, APPLY_CHANGE, path, "a port is missing", "port",
-				  "add", path),
-			traffic->add_ports);
-	if (!same(traffic->rules, traffic->old_rules))
-		plan_rules(planning, path, traffic);
 }
 
 /* ---- containers ---- */
@@ -326,10 +150,10 @@ static void plan_create(struct planning *planning, const struct apply_container 
 	autofree char *name = text_format("--name=%s", path);
 	struct json *command = STEP(planning->plan, APPLY_CREATE, path, reason, "create", name);
 
-	add_words(command, container->arguments);
+	apply_add_words(command, container->arguments);
 	if (container->command) {
 		json_append(command, json_new_string("--"));
-		add_words(command, container->command);
+		apply_add_words(command, container->command);
 	}
 }
 
@@ -401,7 +225,7 @@ static int plan_existing(struct planning *planning, const struct apply_container
 
 	r = container_spec_load(target->childfd, &has, planning->err);
 	if (r == 0)
-		r = compare_traffic(planning, container->name, wanted->publish, wanted->egress,
+		r = traffic_compare(planning, container->name, wanted->publish, wanted->egress,
 			has.publish, has.egress, &traffic);
 	if (r < 0)
 		return r;
@@ -424,7 +248,7 @@ static int plan_existing(struct planning *planning, const struct apply_container
 	}
 	plan_update(planning, path, wanted, &has);
 	if (runs)
-		plan_traffic(planning, path, &traffic);
+		traffic_plan(planning, path, &traffic);
 	if (should_run && !runs)
 		plan_start(planning, path, "it does not run");
 	if (!should_run && runs)
@@ -443,7 +267,7 @@ static int plan_container(struct planning *planning, const struct apply_containe
 	if (!path)
 		return err_oom(planning->err);
 	r = make_describe(planning->ctl, &planning->wanted, container->name, container->options,
-		or_none(container->command), &wanted, &config, planning->err);
+		apply_or_none(container->command), &wanted, &config, planning->err);
 	if (r < 0)
 		return err_wrap(planning->err, r, "containers.%s", container->name);
 	if (!planning->is_anew)
@@ -513,7 +337,7 @@ static int plan_new_pod(struct planning *planning, const char *reason)
 
 	planning->is_anew = true;
 	planning->runs = false;
-	add_words(STEP(planning->plan, APPLY_CREATE, pod->path, reason, "create", pod->path),
+	apply_add_words(STEP(planning->plan, APPLY_CREATE, pod->path, reason, "create", pod->path),
 		pod->arguments);
 	if (pod->running)
 		plan_start(planning, pod->path, "it does not run");
@@ -586,7 +410,7 @@ static int plan_existing_pod(struct planning *planning)
 	if (r == 0)
 		r = load_network(planning, &has);
 	if (r == 0)
-		r = compare_traffic(planning, "", planning->wanted.publish, planning->wanted.egress,
+		r = traffic_compare(planning, "", planning->wanted.publish, planning->wanted.egress,
 			NULL, NULL, &traffic);
 	if (r < 0)
 		return r;
@@ -605,7 +429,7 @@ static int plan_existing_pod(struct planning *planning)
 	if (planning->runs && pod->running && !proc_alive(&state.podd))
 		plan_start(planning, pod->path, "its supervisor is gone");
 	if (pod->running)
-		plan_traffic(planning, pod->path, &traffic);
+		traffic_plan(planning, pod->path, &traffic);
 	plan_state(planning);
 	return 0;
 }
