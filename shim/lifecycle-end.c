@@ -14,7 +14,6 @@
 #include "cleanup.h"
 #include "deadline.h"
 #include "file.h"
-#include "hierarchy.h"
 #include "judge.h"
 #include "overlay.h"
 #include "report.h"
@@ -70,11 +69,9 @@ static void remove_traces(struct lifecycle *lifecycle)
 static void remove_container(struct lifecycle *lifecycle)
 {
 	const struct place *place = lifecycle->place;
-	struct err err = {};
 
 	place_remove_cidfile(place);
-	if (hierarchy_remove_child(place->podfd, place->name, &err) < 0)
-		place_log(place, "removing the container: %s", err.msg);
+	place_remove_container(place);
 	report(place, "remove", NULL, 0);
 }
 

@@ -125,6 +125,19 @@ void place_remove_pidfile(const struct place *place, pid_t init)
 		container_remove_own_file(place->spec.pidfile, text);
 }
 
+/* Its lock is of no more use, unless somebody waits for it or has it: who has it drops it. */
+void place_remove_container(const struct place *place)
+{
+	autoclose int lock = -1;
+	struct err err = {};
+
+	hierarchy_lock_child(place->podfd, place->name, 0, &lock, NULL);
+	if (hierarchy_remove_child(place->podfd, place->name, &err) < 0)
+		place_log(place, "removing the container: %s", err.msg);
+	else if (lock >= 0)
+		hierarchy_drop_child_lock(place->podfd, place->name);
+}
+
 void place_done(struct place *place)
 {
 	free(place->pod_dir);

@@ -35,6 +35,8 @@ void place_done(struct place *place);
  * with its id, the pidfile with the pid of @init. */
 void place_remove_cidfile(const struct place *place);
 void place_remove_pidfile(const struct place *place, pid_t init);
+/* The container itself (--rm). What fails is logged. */
+void place_remove_container(const struct place *place);
 
 /* One message in the shim's own log; newlines in it are kept. */
 void place_log(const struct place *place, const char *format, ...)

@@ -19,7 +19,6 @@
 #include "cleanup.h"
 #include "deletion.h"
 #include "file.h"
-#include "hierarchy.h"
 #include "leftovers.h"
 #include "overlay.h"
 #include "report.h"
@@ -70,7 +69,6 @@ static void save_state(struct container_state *state)
 static void on_deleted(void *userdata, bool clean)
 {
 	struct place *place = reap.place;
-	struct err err = {};
 
 	deletion_free(take_ptr(reap.deletion));
 	overlay_remove(place);
@@ -84,8 +82,7 @@ static void on_deleted(void *userdata, bool clean)
 	}
 	if (place->spec.auto_remove) {
 		place_remove_cidfile(place);
-		if (hierarchy_remove_child(place->podfd, place->name, &err) < 0)
-			place_log(place, "removing the container: %s", err.msg);
+		place_remove_container(place);
 		report(place, "remove", NULL, 0);
 	}
 	sd_event_exit(reap.event, clean ? 0 : 1);

@@ -220,6 +220,11 @@ gone() { # name
 	check 4 '' podctl exec web sh -c 'exit 4'
 	check 0 '' podctl rm -f -t 0 web/web
 	timeout 10 "$TOOL" wait-gone "$(pod_dir web)" 10 </dev/null
+	podctl create --net none kept
+	podctl run --rm --name kept/a --rootfs "$BATS_FILE_TMPDIR/rootfs" true
+	[ ! -e "$(pod_dir kept)/locks/child-a" ]
+	check 0 '^$' podctl doctor kept
+	podctl rm -f kept
 	podctl run --pod other --name one --rootfs "$BATS_FILE_TMPDIR/rootfs" true
 	check 0 'other/one .*exited' podctl ps -a
 	podctl rm other/one
