@@ -14,6 +14,7 @@
 #include "text.h"
 
 #include "doctor.h"
+#include "lost.h"
 
 /* One line for each lock of the machine. */
 #define LOCKS_BYTES_MAX (16 * 1024 * 1024)
@@ -213,6 +214,12 @@ void doctor_check_unfinished(struct doctor *doctor)
 		hierarchy_open_root(doctor->ctl->root, false, &rootfd, NULL) < 0 ||
 		file_open_dir(rootfd, doctor->path, &fd, NULL) < 0 || has_file(fd, RECORD_POD))
 		return;
+	if (doctor_is_locked(fd, "lock") || lost_runs(fd)) {
+		doctor_find(doctor, "record", DOCTOR_NOTHING, NULL,
+			"it runs, but its pod.json is gone: write it again from a copy, or end and "
+			"remove the pod with podctl rm -f");
+		return;
+	}
 	doctor_find(doctor, "unfinished", DOCTOR_REMOVE_POD, NULL,
 		"it has no pod.json: making or removing it was interrupted");
 }

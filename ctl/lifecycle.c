@@ -22,6 +22,7 @@
 #include "entry.h"
 #include "launch.h"
 #include "lifecycle.h"
+#include "lost.h"
 #include "manager.h"
 
 #define LOCK_NAME "start.lock"
@@ -331,10 +332,15 @@ static int try_to_stop(const struct ctl *ctl, const char *path, uint32_t seconds
 
 	r = hold_pod(ctl, path, &pod, err);
 	/* A supervisor that runs knows better than a record that cannot be read, and writes it anew. */
-	if (r < 0 && pod.lock >= 0 && stop_by_socket(&pod, seconds) == 0)
+	if (r < 0 && pod.lock >= 0 && lost_stop(pod.podfd, seconds, NULL) == 0)
 		return 0;
 	if (r < 0)
 		return r;
+	/* The same of a record that is gone; that there is none is as of a pod that never ran. */
+	if (lost_state(pod.podfd) && lost_runs(pod.podfd)) {
+		r = lost_stop(pod.podfd, seconds, err);
+		return r < 0 ? err_wrap(err, r, "pod %s has lost its state.json", path) : 0;
+	}
 	if (has_ended(&pod)) {
 		/* What its podd could not do any more; rm looks whether it was enough. */
 		if (is_unfinished(&pod))
@@ -412,7 +418,8 @@ int lifecycle_clean(const struct ctl *ctl, const char *path, struct err *err)
 	return launch(ctl, path, &pod, true, err);
 }
 
-/* A directory that podctl create was killed over: nothing in it but empty directories. */
+/* A directory that podctl create was killed over: nothing in it but empty directories. Return: 0;
+ * -ENOENT when it is none; -EBUSY when there is more to it; -errno. */
 static int remove_unfinished(const struct ctl *ctl, const char *path, struct err *err)
 {
 	autoclose int rootfd = -1;
@@ -426,6 +433,10 @@ static int remove_unfinished(const struct ctl *ctl, const char *path, struct err
 		r = file_open_dir(rootfd, path, &fd, NULL);
 	if (r < 0 || faccessat(fd, RECORD_POD, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return -ENOENT;
+	if (lost_runs(fd))
+		return err_set(err, -EBUSY,
+			"pod %s runs, though its pod.json is gone; podctl rm -f ends and removes it",
+			path);
 	return hierarchy_remove_pod(rootfd, path, err);
 }
 
@@ -502,8 +513,11 @@ int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err)
 	int r;
 
 	r = hold_pod(ctl, path, &pod, err);
-	if (r == -ENOENT && remove_unfinished(ctl, path, err) == 0)
-		return 0;
+	if (r == -ENOENT) {
+		int unfinished = remove_unfinished(ctl, path, err);
+
+		return unfinished == -ENOENT ? r : unfinished;
+	}
 	if (r < 0)
 		return r;
 	r = refuse_running(&pod, path, err);

@@ -16,6 +16,7 @@
 #include "text.h"
 
 #include "lifecycle.h"
+#include "lost.h"
 #include "make.h"
 #include "options.h"
 #include "pod.h"
@@ -112,19 +113,47 @@ static int look_for_pod(const struct ctl *ctl, const char *path)
 	return ctl_open_pod(ctl, path, &podfd, NULL);
 }
 
+/* Ends a pod, also one whose records are gone or cannot be read. */
+static int end_pod(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
+{
+	autoclose int podfd = -1;
+	int r = lifecycle_stop(ctl, path, seconds, err);
+
+	if (ctl_open_pod(ctl, path, &podfd, NULL) < 0 || !lost_state(podfd))
+		return r;
+	r = lost_give_up(podfd, seconds, err);
+	return r < 0 ? err_wrap(err, r, "pod %s", path) : 0;
+}
+
+/* The same of a directory that has no pod.json, where it is one of those that podctl lists. */
+static int end_unfinished(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err)
+{
+	autoclose int rootfd = -1;
+	autoclose int fd = -1;
+	int r;
+
+	if (strchr(path, '/') || hierarchy_open_root(ctl->root, false, &rootfd, NULL) < 0 ||
+		file_open_dir(rootfd, path, &fd, NULL) < 0)
+		return 0;
+	r = lost_runs(fd) ? lost_give_up(fd, seconds, err) : 0;
+	return r < 0 ? err_wrap(err, r, "pod %s", path) : 0;
+}
+
 static int remove_pod(const struct ctl *ctl, const char *path, const struct rm_options *options,
 	struct err *err)
 {
+	uint32_t seconds = options->seconds == STOP_DEFAULT ? LIFECYCLE_STOP_SECONDS
+							    : options->seconds;
 	int found = look_for_pod(ctl, path);
 	int r = 0;
 
-	/* Perhaps one that was never finished: there is nothing in it to stop. */
-	if (found == -ENOENT)
-		return lifecycle_remove(ctl, path, err);
+	/* Perhaps one that was never finished: most often there is nothing in it to stop. */
+	if (found == -ENOENT) {
+		r = options->force ? end_unfinished(ctl, path, seconds, err) : 0;
+		return r < 0 ? r : lifecycle_remove(ctl, path, err);
+	}
 	if (options->force)
-		r = lifecycle_stop(ctl, path,
-			options->seconds == STOP_DEFAULT ? LIFECYCLE_STOP_SECONDS
-							 : options->seconds, err);
+		r = end_pod(ctl, path, seconds, err);
 	if (r == 0)
 		r = remove_containers(ctl, path, err);
 	if (r == 0)

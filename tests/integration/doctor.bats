@@ -248,6 +248,38 @@ box_fetch() {
 	check 1 'left: net0: socket: outer.sock' podctl doctor --fix
 }
 
+@test "a pod that runs and has lost its records is told, is not removed, and rm -f ends it" {
+	for record in pod.json state.json; do
+		for way in gone directory damaged; do
+			[ "$record $way" != "pod.json damaged" ] || continue
+			[ "$record $way" != "pod.json directory" ] || continue
+			podctl create net0 2>/dev/null || true
+			start_box
+			outer=$(pod_process net0 outer) podd=$(pod_process net0 podd)
+			shim=$(shim_pid net0/a)
+			rm "$dir/$record"
+			case $way in
+			directory) mkdir "$dir/$record" ;;
+			damaged) echo '{"version":1' >"$dir/$record" ;;
+			esac
+			if [ "$record" = pod.json ]; then
+				found 'net0: record: it runs, but its pod.json is gone'
+				check 1 'left: net0: record: it runs' podctl doctor --fix
+				check 125 'runs, though its pod.json is gone' podctl rm net0
+				kill -0 "$outer" "$podd"
+			elif [ $way != gone ]; then
+				found 'net0: record: .*state.json'
+			fi
+			check 0 '^net0$' podctl rm -f -t 0 net0
+			[ ! -e "$dir" ]
+			for pid in "$outer" "$podd" "$shim"; do
+				echo "$pid" >"$BATS_TEST_TMPDIR/pid"
+				timeout 10 pidwait -F "$BATS_TEST_TMPDIR/pid" || has_ended "$pid"
+			done
+		done
+	done
+}
+
 @test "a supervisor that was killed is replaced, and what runs goes on" {
 	start_box
 	init=$(init_pid net0/a)
