@@ -462,6 +462,9 @@ static int refuse_with_children(const char *path, int podfd, struct err *err)
 	r = hierarchy_children(podfd, HIERARCHY_PODS, &pods, err);
 	if (r == 0)
 		r = hierarchy_children(podfd, HIERARCHY_CONTAINERS, &containers, err);
+	/* Who has removed children/ has removed what was in it. */
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0;
 	if (r < 0)
 		return r;
 	if (pods && pods[0])

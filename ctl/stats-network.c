@@ -108,8 +108,11 @@ int stats_network(const struct ctl *ctl, char *const *pods, bool json)
 	}
 	for (size_t i = 0; r == 0 && pods && pods[i]; i++) {
 		r = add_pod(ctl, pods[i], array, &err);
-		/* Without a name, what does not run is left out. */
-		if (all && (r == -ENOENT || r == -ESRCH))
+		/* Without a name, what does not run is left out; what cannot be looked into is
+		 * told, and hides no other. */
+		if (all && r < 0 && r != -ENOENT && r != -ESRCH)
+			ctl_warning("%s: %s", pods[i], err.msg);
+		if (all)
 			r = 0;
 	}
 	if (r < 0)

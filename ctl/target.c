@@ -80,8 +80,17 @@ int target_all_containers(const struct ctl *ctl, char ***ret_paths, struct err *
 	if (!paths)
 		return err_oom(err);
 	r = lifecycle_all(ctl, false, &pods, err);
-	for (size_t i = 0; r == 0 && pods[i]; i++)
-		r = add_containers(ctl, pods[i], &paths, err);
+	for (size_t i = 0; r == 0 && pods[i]; i++) {
+		struct err problem = {};
+
+		r = add_containers(ctl, pods[i], &paths, &problem);
+		if (r == -ENOMEM)
+			return err_oom(err);
+		/* One that cannot be looked into hides no other. */
+		if (r < 0)
+			ctl_warning("%s: %s", pods[i], problem.msg);
+		r = 0;
+	}
 	if (r < 0)
 		return r;
 	*ret_paths = take_ptr(paths);

@@ -59,10 +59,15 @@ static int collect(
 		pods = all;
 	}
 	for (size_t i = 0; r == 0 && pods && pods[i]; i++) {
-		r = add_pod(ctl, metrics, pods[i], err);
-		/* It was removed just now. */
-		if (r == -ENOENT && !named)
-			r = 0;
+		struct err problem = {};
+
+		r = add_pod(ctl, metrics, pods[i], named ? err : &problem);
+		if (named || r == -ENOMEM)
+			continue;
+		/* It was removed just now; or it cannot be looked into, and hides no other. */
+		if (r < 0 && r != -ENOENT)
+			ctl_warning("%s: %s", pods[i], problem.msg);
+		r = 0;
 	}
 	if (r < 0)
 		return r;

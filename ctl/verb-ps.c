@@ -194,6 +194,17 @@ static int add_containers(struct listing *listing, int podfd, const struct entry
 	return r;
 }
 
+/* A pod that is there, but whose containers cannot be listed, hides no other. */
+static int mark_invalid(struct entry *pod, const struct err *why)
+{
+	char path[NAME_PATH_SIZE];
+
+	text_copy(path, sizeof(path), pod->path);
+	entry_done(pod);
+	*pod = (struct entry){};
+	return entry_pod_unreadable(path, why, pod);
+}
+
 static int add_pod(const struct ctl *ctl, const char *path, struct listing *listing,
 	const struct ps_options *options, struct err *err)
 {
@@ -208,7 +219,9 @@ static int add_pod(const struct ctl *ctl, const char *path, struct listing *list
 		return 0;
 	r = r < 0 ? entry_pod_unreadable(path, &why, &pod) : entry_pod(podfd, path, &pod);
 	if (r == 0 && podfd >= 0)
-		r = add_containers(&containers, podfd, &pod, options, err);
+		r = add_containers(&containers, podfd, &pod, options, &why);
+	if (r < 0 && r != -ENOMEM)
+		r = mark_invalid(&pod, &why);
 	if (r == 0 && is_listed(&pod, pod.labels, options)) {
 		r = listing_add(listing, &pod);
 		pod = (struct entry){};

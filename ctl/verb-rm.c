@@ -98,6 +98,9 @@ static int remove_containers(const struct ctl *ctl, const char *path, struct err
 	if (r < 0 || proc_alive(&pod.state.outer) || proc_alive(&pod.state.podd))
 		return 0;
 	r = target_containers(pod.podfd, &names, err);
+	/* Without children/ there are none. */
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0;
 	for (size_t i = 0; r == 0 && names[i]; i++) {
 		r = make_remove(ctl, path, names[i], err);
 		r = r == -ENOENT ? 0 : r;

@@ -431,12 +431,15 @@ static int add_pods(int rootfd, const char *path, char ***pods, struct err *err)
 	if (name_depth(path) == NAME_PODS_MAX)
 		return 0;
 	r = hierarchy_children(podfd, HIERARCHY_PODS, &names, err);
+	/* What is wrong with it is told by who looks into it. */
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
 	for (size_t i = 0; r == 0 && names[i]; i++) {
 		autofree char *child = text_format("%s/%s", path, names[i]);
 
 		r = child ? add_pods(rootfd, child, pods, err) : err_oom(err);
 	}
-	return r == -ENOENT ? 0 : r;
+	return r;
 }
 
 int hierarchy_pods(int rootfd, char ***ret_paths, struct err *err)

@@ -107,6 +107,23 @@ teardown_file() {
 	podctl rm -f a b
 }
 
+@test "a pod that cannot be looked into hides no other" {
+	podctl create --net none good
+	podctl create --net none odd
+	rmdir "$(pod_dir odd)/children"
+	check 0 'warning: odd: .*good +pod +created.*odd +pod +invalid' podctl ps -a
+	check 0 '^odd$' podctl rm -f odd
+	[ ! -e "$(pod_dir odd)" ]
+	podctl create --net none odd
+	chmod 0777 "$(pod_dir odd)"
+	check 0 'warning: odd: .*podd_pod_[a-z_]+\{pod="good"' podctl metrics
+	check 0 'warning: odd: .*make it 0700' podctl stats --no-stream
+	check 0 'warning: odd: .*make it 0700' podctl prune -f
+	check 1 'odd: record: .*make it 0700' podctl doctor
+	chmod 0700 "$(pod_dir odd)"
+	podctl rm good odd
+}
+
 @test "enter has the command's exit status, 126, 127, or 128 and the signal" {
 	check 0 '' inside net0 true
 	check 1 '' inside net0 false
