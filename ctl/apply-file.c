@@ -305,6 +305,20 @@ static void require_absolute(
 		complain(reading, where, "%s must be an absolute path, not \"%s\"", key, value);
 }
 
+static void require_absolute_stages(struct reading *reading, const struct json *options)
+{
+	const struct json *stages = json_get(options, "stage");
+
+	require_absolute(reading, options, "stage", "options");
+	for (size_t i = 0; json_type(stages) == JSON_ARRAY && i < json_length(stages); i++) {
+		const char *stage = json_string(json_at(stages, i));
+
+		if (stage && stage[0] != '/')
+			complain(reading, "options.stage", "must be absolute paths, not \"%s\"",
+				stage);
+	}
+}
+
 static int read_container(struct reading *reading, const char *name, const struct json *object,
 	struct apply_container *container)
 {
@@ -379,6 +393,8 @@ static int read_pod(struct reading *reading, const struct json *document, struct
 	table[n] = (struct option){};
 	read_options(&target, json_get(document, "options"), "options");
 	add_label(&target);
+	require_absolute(reading, json_get(document, "options"), "root", "options");
+	require_absolute_stages(reading, json_get(document, "options"));
 	read_state(reading, document, "state", &pod->running);
 	return read_containers(reading, json_get(document, "containers"), pod);
 }

@@ -22,6 +22,7 @@
 #include "text.h"
 
 #include "each.h"
+#include "trees.h"
 
 #define CONFIG "config.json"
 
@@ -305,8 +306,25 @@ static bool is_applied(int podfd, const char *name)
 	       container_spec_load(childfd, &spec, NULL) == 0 && has_label(spec.labels);
 }
 
-/* With the pod, what is in it would go, too. Return: 0, -EBUSY. */
-static int refuse_others(int podfd, const char *path, struct err *err)
+/* Is there a step that removes it? */
+static bool is_removed(const struct json *plan, const char *pod, const char *name)
+{
+	autofree char *path = text_format("%s/%s", pod, name);
+
+	for (size_t i = 0; i < json_length(plan); i++) {
+		const struct json *step = json_at(plan, i);
+
+		if (text_equal(json_string(json_get(step, "path")), path) &&
+			text_equal(json_string(json_get(step, "action")), "remove"))
+			return true;
+	}
+	return false;
+}
+
+/* With the pod, what is in it would go, too. What is removed before is no hindrance. Return: 0,
+ * -EBUSY. */
+static int refuse_others(
+	int podfd, const char *path, const struct json *plan, struct err *err)
 {
 	autostrv containers = NULL;
 	autostrv pods = NULL;
@@ -317,10 +335,11 @@ static int refuse_others(int podfd, const char *path, struct err *err)
 		r = hierarchy_children(podfd, HIERARCHY_PODS, &pods, err);
 	if (r < 0)
 		return r;
-	if (pods[0])
-		return err_set(err, -EBUSY,
-			"pod %s must go, but pod %s/%s is in it: remove that first", path, path,
-			pods[0]);
+	for (size_t i = 0; pods[i]; i++)
+		if (!is_removed(plan, path, pods[i]))
+			return err_set(err, -EBUSY,
+				"pod %s must go, but pod %s/%s is in it: remove that first", path,
+				path, pods[i]);
 	for (size_t i = 0; containers[i]; i++)
 		if (!is_applied(podfd, containers[i]))
 			return err_set(err, -EBUSY,
@@ -348,7 +367,7 @@ static int plan_anew(struct planning *planning, const char *difference)
 {
 	const char *path = planning->pod->path;
 	char reason[600];
-	int r = refuse_others(planning->podfd, path, planning->err);
+	int r = refuse_others(planning->podfd, path, planning->plan, planning->err);
 
 	if (r < 0)
 		return r;
@@ -462,6 +481,8 @@ int apply_plan_pod(const struct ctl *ctl, const struct apply_pod *pod, bool prun
 
 	pod_network_init(&planning.network);
 	r = create_read_spec(pod->options, pod->path, &planning.wanted, err);
+	if (r == 0)
+		r = trees_check(ctl, &planning.wanted, err);
 	if (r < 0)
 		return err_wrap(err, r, "options");
 	r = ctl_open_pod(ctl, pod->path, &planning.podfd, err);
@@ -487,7 +508,7 @@ int apply_plan_prune(const struct ctl *ctl, const char *path, struct json *plan,
 		r = pod_spec_load(podfd, &spec, err);
 	if (r < 0 || !has_label(spec.labels))
 		return r == -ENOENT ? 0 : r;
-	r = refuse_others(podfd, path, err);
+	r = refuse_others(podfd, path, plan, err);
 	if (r == 0)
 		STEP(plan, APPLY_REMOVE, path, "no definition is of it", "rm", "-f", path);
 	return r;

@@ -48,8 +48,7 @@ static bool state_says_so(int podfd)
 
 static bool is_locked(int podfd)
 {
-	autoclose int fd =
-		openat(podfd, PODD_LOCK, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	autoclose int fd = openat(podfd, PODD_LOCK, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	return fd >= 0 && fd_lock(fd, 0) == -EWOULDBLOCK;
 }
@@ -90,14 +89,12 @@ static int call_stop(int podfd, uint32_t seconds, struct err *err)
 	struct json *parameters;
 	int r;
 
-	r = varlink_connect(
-		podfd, CONTROL_SOCKET, (seconds + GRACE_SECONDS) * 1000, &client, err);
+	r = varlink_connect(podfd, CONTROL_SOCKET, (seconds + GRACE_SECONDS) * 1000, &client, err);
 	if (r < 0)
 		return r;
 	parameters = json_new_object();
 	json_set_int(parameters, "timeout", seconds);
-	return varlink_client_call(
-		client, VARLINK_INTERFACE ".Stop", parameters, NULL, NULL, err);
+	return varlink_client_call(client, VARLINK_INTERFACE ".Stop", parameters, NULL, NULL, err);
 }
 
 /* podd itself listens there; where systemd does for it, nobody's end is waited for. */

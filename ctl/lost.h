@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* Pods that run though their records are gone or cannot be read. Their podd is asked to end them. */
+/* Pods that run though their records are gone or cannot be read. Their podd is asked to end them.
+ */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +20,6 @@ bool lost_runs(int podfd);
  * listens; -errno. */
 int lost_stop(int podfd, uint32_t seconds, struct err *err);
 
-/* Has a pod without a state that can be read be one that never ran: it is ended, and what is left of
- * the record removed. Return: 0; -EBUSY when it still runs; -errno. */
+/* Has a pod without a state that can be read be one that never ran: it is ended, and what is left
+ * of the record removed. Return: 0; -EBUSY when it still runs; -errno. */
 int lost_give_up(int podfd, uint32_t seconds, struct err *err);

@@ -19,6 +19,7 @@
 #include "hierarchy.h"
 #include "text.h"
 
+#include "apply-check.h"
 #include "apply-file.h"
 #include "apply-plan.h"
 #include "lifecycle.h"
@@ -330,6 +331,8 @@ static int apply_all(struct apply *apply)
 		r = read_files(apply, &err);
 	if (r == 0 && !apply->problems)
 		r = check_names(apply, &err);
+	if (r == 0 && apply_check(apply->ctl, apply->pods, apply->n, &apply->problems) < 0)
+		r = err_oom(&err);
 	if (r == 0)
 		r = make_plan(apply, &err);
 	if (r < 0)

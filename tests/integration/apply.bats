@@ -241,6 +241,51 @@ start net2/web"
 	equal "$(podctl ps -aq)" ""
 }
 
+@test "pods in pods: made outermost first, and removed innermost first" {
+	define net0
+	define net0.in 'del(.containers)'
+	define net0.in.most 'del(.containers)'
+	applied "$MADE
+create net0/in
+start net0/in
+create net0/in/most
+start net0/in/most"
+	define net0 '.state = "stopped"'
+	check 125 'net0.in.json: pod net0/in shall run, but pod net0, .*shall be stopped' apply
+	define net0.in 'del(.containers) | .state = "stopped"'
+	define net0.in.most 'del(.containers) | .state = "stopped"'
+	check 0 '' apply
+	check 0 '^nothing to do$' apply
+	rm "$PODS"/*
+	check 125 'net0 must go, but pod net0/in is in it' apply --prune net0
+	applied "remove net0/in/most
+remove net0/in
+remove net0" --prune
+	equal "$(podctl ps -aq)" ""
+}
+
+@test "what does not go together is told before anything is done" {
+	define x.y
+	define a.b.c.d.e.f.g.h.i
+	define p
+	define p.web
+	define q '.options.root = "/nowhere/at/all"'
+	define r '.options.stage = ["here"]'
+	define s '.options.root = "there"'
+	run apply
+	equal "$status" 125
+	for problem in 'x.y.json: pod x/y is in pod x, which is not there' \
+		'a.b.c.d.e.f.g.h.i.json: pod .*: pods nest at most 8 deep' \
+		'p.web.json: p/web is also the name of a container, in p.json' \
+		'r.json: options.stage: must be absolute paths' \
+		's.json: options: root must be an absolute path' 'nothing was changed'; do
+		matches "$output" "$problem"
+	done
+	rm "$PODS"/[rs].json
+	check 125 'q.json: options: --root /nowhere/at/all: ' apply
+	equal "$(podctl ps -aq)" ""
+}
+
 @test "a step that fails ends it, and the next one goes on there" {
 	define net0 '.containers.job = (.containers.web | .command = ["/bin/nothing"])'
 	check 125 'start of net0/job failed' apply
