@@ -100,7 +100,8 @@ const struct ctl_verb verb_restart = {
 	.operands_min = 1,
 	.operands_max = SIZE_MAX,
 	.summary = "Stop and start again",
-	.details = "What does not run is only started.",
+	.details = "What does not run is only started. Pods in a pod are stopped with it, and not\n"
+		   "started with it: name them as well.",
 	.example = "podctl restart -t 3 net0/web",
 	.run = run,
 };

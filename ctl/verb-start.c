@@ -211,8 +211,9 @@ const struct ctl_verb verb_start = {
 	.summary = "Start pods with their containers, or containers",
 	.details = "Paths are printed when packets can leave the pod, or the command runs. What runs\n"
 		   "is left alone. A pod whose supervisor died gets a new one, and nothing else of it\n"
-		   "is disturbed or started. A container's pod is started first. --all --filter\n"
-		   "restart=always starts the pods that are to run from the machine's start on.",
+		   "is disturbed or started. A container's pod is started first. Pods in a\n"
+		   "pod are not started with it. --all --filter restart=always starts the pods that\n"
+		   "are to run from the machine's start on.",
 	.example = "podctl start net0",
 	.run = run,
 };
