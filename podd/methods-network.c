@@ -56,7 +56,9 @@ static bool read_child(struct pod *pod, struct connection *connection,
 	return false;
 }
 
-static void refuse_without_uplink(const struct pod *pod, struct connection *connection)
+/* What is asked for is a rule, or else a port. */
+static void refuse_without_uplink(
+	const struct pod *pod, struct connection *connection, bool is_rule)
 {
 	static const char *const reasons[] = {
 		[POD_NET_SLIRP] = "it stops",
@@ -68,10 +70,16 @@ static void refuse_without_uplink(const struct pod *pod, struct connection *conn
 	struct json *parameters = json_new_object();
 
 	name_split(pod->path, parent, leaf);
-	snprintf(text, sizeof(text),
-		"its way out is a network of pod %s, and rules hold there for pod %s as a whole (podctl "
-		"egress add %s RULE)",
-		parent, pod->path, pod->path);
+	if (is_rule)
+		snprintf(text, sizeof(text),
+			"its way out is a network of pod %s, and rules hold there for pod %s as a whole "
+			"(podctl egress add %s RULE)",
+			parent, pod->path, pod->path);
+	else
+		snprintf(text, sizeof(text),
+			"its way out is a network of pod %s, and none of the pods around it has an "
+			"uplink that could publish ports of the host",
+			parent);
 	json_set_string(parameters, "reason",
 		pod_is_tenant(pod) ? text : reasons[pod->spec.net]);
 	connection_error(connection, VARLINK_INTERFACE ".NoUplink", parameters);
@@ -81,7 +89,7 @@ bool methods_has_uplink(const struct pod *pod, struct connection *connection)
 {
 	if (network_has_uplink(pod->network))
 		return true;
-	refuse_without_uplink(pod, connection);
+	refuse_without_uplink(pod, connection, false);
 	return false;
 }
 
@@ -89,7 +97,7 @@ bool methods_has_own_uplink(const struct pod *pod, struct connection *connection
 {
 	if (pod->spec.net == POD_NET_SLIRP)
 		return true;
-	refuse_without_uplink(pod, connection);
+	refuse_without_uplink(pod, connection, true);
 	return false;
 }
 
