@@ -282,7 +282,7 @@ void create_options_table(struct create_options *values, struct option *table, s
 		{.name = "host-loopback", .flag = &values->host_loopback,
 			.help = "let the gateway's address reach the host's loopback"},
 		{.name = "mtu", .argument = "N", .number = &values->mtu, .min = POD_MTU_MIN,
-			.max = POD_MTU_MAX, .help = "of the pod's interface (default: 65520)"},
+			.max = POD_MTU_MAX, .help = "of the pod's tap and its built-in network (default: 65520)"},
 		{.name = "cidr", .argument = "A.B.C.D/N", .text = &values->cidr,
 			.help = "the pod's IPv4 network (default: 10.0.2.0/24)"},
 		{.name = "no-ipv6", .flag = &values->no_ipv6, .help = "IPv4 only"},
