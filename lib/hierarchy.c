@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "container.h"
 #include "file.h"
 #include "record.h"
 #include "text.h"
@@ -239,12 +240,25 @@ static bool is_pod(int container, const char *name)
 	return faccessat(container, record, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+static bool is_container(int children, const char *name)
+{
+	char record[NAME_COMPONENT_MAX + sizeof("/" RECORD_ATTACHMENT)];
+
+	snprintf(record, sizeof(record), "%s/" RECORD_CONTAINER, name);
+	if (faccessat(children, record, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return true;
+	snprintf(record, sizeof(record), "%s/" RECORD_ATTACHMENT, name);
+	return faccessat(children, record, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* A creation that was killed leaves a directory that is no pod, or is another one's at this moment:
  * who knows which may remove it. */
 static int explain_existing(int container, const char *leaf, const char *path, struct err *err)
 {
 	if (is_pod(container, leaf))
 		return err_set(err, -EEXIST, "'%s' exists already", path);
+	if (is_container(container, leaf))
+		return err_set(err, -EEXIST, "'%s' exists already as a container", path);
 	return err_set(err, -EEXIST,
 		"'%s' exists already, but is not finished: unless it is being created right now, remove "
 		"it with: podctl rm %s",
