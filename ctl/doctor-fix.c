@@ -173,6 +173,8 @@ static int run_hook(const char *const *argv, struct err *err)
 	char ending[128];
 	int r = spawn_run(&spawn, &result, err);
 
+	for (size_t n = r == 0 ? strlen(result.errors) : 0; n > 0 && result.errors[n - 1] == '\n';)
+		result.errors[--n] = '\0';
 	if (r == 0 && spawn_describe(result.status, ending, sizeof(ending)) != 0)
 		r = err_set(err, -EIO, "podd-hook %s: %s", ending, result.errors);
 	spawn_result_done(&result);

@@ -73,6 +73,11 @@ void doctor_find(struct doctor *doctor, const char *check, enum doctor_action ac
 	va_start(arguments, format);
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
+	/* What other programs say ends with a newline, and may have more. */
+	for (size_t n = strlen(message); n > 0 && message[n - 1] == '\n';)
+		message[--n] = '\0';
+	for (char *c = strchr(message, '\n'); c; c = strchr(c, '\n'))
+		*c = ' ';
 	json_set_string(finding, "pod", doctor->path);
 	json_set_string(finding, "check", check);
 	json_set_string(finding, "message", text_sanitize(clean, sizeof(clean), message));
