@@ -194,6 +194,36 @@ static int read_options(struct events *events, const char *format, const char *s
 		"event=, type=, pod= or container=...");
 }
 
+/* As in podctl-events(1). */
+static const char *const event_names[] = {"create", "start", "stop", "remove", "died", "restart",
+	"oom", "health_status", "exec_died", "attached", "exited", "detached", "detach-failed",
+	"started", "adopted", "stopping", "stopped", "failed", "uplink-restarted", "upgrading"};
+
+static bool is_event(const char *name)
+{
+	for (size_t i = 0; i < sizeof(event_names) / sizeof(event_names[0]); i++)
+		if (strcmp(event_names[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* One that never matches is a mistake. Return: -1, or the exit status. */
+static int check_values(char *const *filters)
+{
+	for (size_t i = 0; filters && filters[i]; i++) {
+		const char *event = filters_value(filters[i], "event");
+		const char *type = filters_value(filters[i], "type");
+
+		if (event && !is_event(event))
+			return ctl_usage_error(&verb_events,
+				"--filter: there is no event \"%s\" (see podctl-events(1))", event);
+		if (type && strcmp(type, "pod") != 0 && strcmp(type, "container") != 0)
+			return ctl_usage_error(&verb_events,
+				"--filter: type= must be pod or container, not \"%s\"", type);
+	}
+	return -1;
+}
+
 static int check_pods(const struct ctl *ctl, char *const *pods)
 {
 	for (size_t i = 0; pods[i]; i++) {
@@ -227,6 +257,8 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 
 	if (status < 0)
 		status = read_options(&events, format, since, until);
+	if (status < 0)
+		status = check_values(events.filters);
 	if (status < 0)
 		status = check_pods(ctl, argv);
 	return status >= 0 ? status : follow(&events, ctl, n > 0 ? argv : NULL);
