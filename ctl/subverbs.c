@@ -11,6 +11,18 @@ static bool is_help(const char *argument)
 	return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
 }
 
+/* "list" is also "ls", and "remove" is "rm", whichever of both the verb has. */
+static bool is_named(const char *name, const char *word)
+{
+	static const char *const same[][2] = {{"list", "ls"}, {"remove", "rm"}};
+
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
+		for (size_t j = 0; j < 2; j++)
+			if (strcmp(name, same[i][j]) == 0 && strcmp(word, same[i][!j]) == 0)
+				return true;
+	return strcmp(name, word) == 0;
+}
+
 int subverbs_run(const struct ctl *ctl, const struct ctl_verb *verb,
 	const struct ctl_verb *const *verbs, const struct ctl_verb *otherwise, int argc,
 	char **argv)
@@ -20,7 +32,7 @@ int subverbs_run(const struct ctl *ctl, const struct ctl_verb *verb,
 	size_t n;
 
 	for (size_t i = 0; argc > 0 && verbs[i]; i++)
-		if (strcmp(argv[0], verbs[i]->name + skipped) == 0)
+		if (is_named(verbs[i]->name + skipped, argv[0]))
 			return verbs[i]->run(ctl, argc - 1, argv + 1);
 	if (argc > 0 && (is_help(argv[0]) || (!otherwise && argv[0][0] == '-')))
 		return options_parse(verb, none, argc, argv, &n);

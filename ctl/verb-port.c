@@ -168,9 +168,11 @@ static int run_add(const struct ctl *ctl, int argc, char **argv)
 	return change(&supervisor, "PortAdd", parameters, json);
 }
 
+/* Prints what is left. */
 static int run_rm(const struct ctl *ctl, int argc, char **argv)
 {
 	cleanup(supervisor_done) struct supervisor supervisor = SUPERVISOR_NONE;
+	autoptr(json) ports = json_new_array();
 	const char *format = NULL;
 	bool all = false;
 	const struct option options[] = {
@@ -199,7 +201,10 @@ static int run_rm(const struct ctl *ctl, int argc, char **argv)
 	json_set_strv(parameters, "specs", argv + 1);
 	if (all)
 		json_set_bool(parameters, "all", true);
-	return change(&supervisor, "PortRemove", parameters, json);
+	r = supervisor_call(&supervisor, "PortRemove", parameters, NULL, &err);
+	if (r == 0)
+		r = supervisor_list(&supervisor, "Ports", "ports", ports, &err);
+	return r < 0 ? ctl_fail(r, &err) : print_ports(ports, json);
 }
 
 /* ---- list ---- */
@@ -249,7 +254,7 @@ static const struct ctl_verb verb_port_rm = {
 	.summary = "Publish ports no longer",
 	.details =
 		"SPEC is what the port was published with, see podctl port list --format json.\n"
-		"Connections that there are go on.",
+		"Connections that there are go on. The ports that are left are printed.",
 	.example = "podctl port rm net0/web 8080:80",
 	.run = run_rm,
 };

@@ -124,6 +124,29 @@ teardown_file() {
 	podctl rm good odd
 }
 
+@test "verbs of two words have both names, and events only those that there are" {
+	for verb in port egress; do
+		check 0 "$verb rm " podctl $verb remove --help
+		check 0 "$verb list " podctl $verb ls --help
+	done
+	check 0 '^NAME ' podctl network list
+	check 2 'type= must be pod or container' podctl events --filter type=x
+	check 2 'there is no event "created"' podctl events --filter event=created
+	# Every name that the manual has is known.
+	man=$BATS_TEST_DIRNAME/../../doc/podctl-events.1.md
+	for event in $(sed -n '/^# EVENTS/,/^# OPTIONS/s/^\(\*\*.*\)/\1/p' "$man" | tr -d '*,'); do
+		check 0 '' podctl events --stream=false --filter "event=$event"
+	done
+	podctl create --net none withctr
+	podctl create --name withctr/c --rootfs "$BATS_FILE_TMPDIR/rootfs" true
+	check 125 "'withctr/c' exists already as a container" podctl create withctr/c
+	podctl rm -f withctr
+	podctl port add net0 18080:80 18081:81 >/dev/null
+	check 0 '18081' podctl port rm net0 18080:80
+	[[ $output != *18080* ]]
+	check 0 '^PATH[^0-9]*$' podctl port rm net0 18081:81
+}
+
 @test "enter has the command's exit status, 126, 127, or 128 and the signal" {
 	check 0 '' inside net0 true
 	check 1 '' inside net0 false
