@@ -81,6 +81,14 @@ static void load_children(struct doctor *doctor)
 	}
 }
 
+/* Without the record it would be taken for one that never ran. */
+static bool has_lost_state(const struct doctor *doctor)
+{
+	return faccessat(doctor->podfd, RECORD_STATE, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+	       (doctor_is_locked(doctor->podfd, "lock") || lost_outer(doctor->podfd) > 0) &&
+	       !doctor_is_locked(doctor->podfd, "start.lock");
+}
+
 void doctor_load(struct doctor *doctor)
 {
 	struct err err = {};
@@ -102,6 +110,11 @@ void doctor_load(struct doctor *doctor)
 			"%s; podctl stop ends the pod, if its supervisor runs, and rm -f gives it "
 			"up",
 			err.msg);
+	} else if (has_lost_state(doctor)) {
+		doctor->has_state = false;
+		doctor_find(doctor, "record", DOCTOR_NOTHING, NULL,
+			"it runs, but its state.json is gone: podctl stop ends the pod, if its "
+			"supervisor runs, and rm -f removes it");
 	} else {
 		doctor->phase = pod_state_phase_now(&doctor->state);
 		doctor->podd_alive = proc_alive(&doctor->state.podd);

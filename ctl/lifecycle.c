@@ -166,8 +166,14 @@ static int launch(const struct ctl *ctl, const char *path, struct held_pod *pod,
 	const struct launch podd = {
 		.root = ctl->root, .path = path, .podfd = pod->podfd, .no_start = no_start};
 
-	if ((no_start && pod->phase != POD_RUNNING) || !manager_starts(ctl, path, &pod->state))
+	if ((no_start && pod->phase != POD_RUNNING) || !manager_starts(ctl, path, &pod->state)) {
+		/* A second podd-outer would take the place of one that nobody ends then. */
+		if (!no_start && lost_state(pod->podfd) && lost_runs(pod->podfd))
+			return err_set(err, -EBUSY,
+				"pod %s runs, but has lost its state.json: end it with podctl stop",
+				path);
 		return launch_podd(&podd, err);
+	}
 	cleanup_close(&pod->lock);
 	pod->lock = -1;
 	return tell_outcome(path, pod->podfd, manager_start(path, err), err);

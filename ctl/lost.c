@@ -60,8 +60,8 @@ static bool podd_listens(int podfd)
 	return fd_connect_unix_now(podfd, CONTROL_SOCKET, SOCK_STREAM, &fd) == 0;
 }
 
-/* podd leaves ns/net behind, which names its process; by now that pid may be another one's. */
-static bool outer_lives(int podfd)
+/* podd leaves ns/net behind, which names the process; by now that pid may be another one's. */
+int lost_outer(int podfd)
 {
 	char target[64], comm[sizeof("/proc/2147483648/comm")];
 	autofree char *name = NULL;
@@ -71,15 +71,17 @@ static bool outer_lives(int podfd)
 
 	target[n > 0 ? n : 0] = '\0';
 	if (sscanf(target, "/proc/%9d/", &pid) != 1)
-		return false;
+		return 0;
 	snprintf(comm, sizeof(comm), "/proc/%d/comm", pid);
 	return file_read(AT_FDCWD, comm, 64, &name, &length, NULL) == 0 &&
-	       strcmp(name, OUTER_COMM) == 0;
+			       strcmp(name, OUTER_COMM) == 0
+		       ? pid
+		       : 0;
 }
 
 bool lost_runs(int podfd)
 {
-	return state_says_so(podfd) || outer_lives(podfd) || is_locked(podfd) ||
+	return state_says_so(podfd) || lost_outer(podfd) > 0 || is_locked(podfd) ||
 	       podd_listens(podfd);
 }
 
@@ -133,7 +135,8 @@ int lost_give_up(int podfd, uint32_t seconds, struct err *err)
 		if (lost_state(podfd) && lost_runs(podfd))
 			return err_set(err, -EBUSY,
 				"it runs, has lost its state.json, and its supervisor does not "
-				"answer: end the process that its ns/net names, then remove it");
+				"answer: end its processes (podd-outer is %d), then remove it",
+				lost_outer(podfd));
 	}
 	/* podd has written it anew, unless something is in its way. */
 	return lost_state(podfd) ? file_remove_tree(podfd, RECORD_STATE, err) : 0;

@@ -16,6 +16,9 @@ bool lost_state(int podfd);
 /* True when a process of the pod is seen, or somebody has its lock. */
 bool lost_runs(int podfd);
 
+/* The pid of the podd-outer of a pod that runs, or 0. */
+int lost_outer(int podfd);
+
 /* Asks podd to end the pod, and waits for its end. Return: 0; -ENOENT or -ECONNREFUSED when nobody
  * listens; -errno. */
 int lost_stop(int podfd, uint32_t seconds, struct err *err);

@@ -267,8 +267,11 @@ box_fetch() {
 				check 1 'left: net0: record: it runs' podctl doctor --fix
 				check 125 'runs, though its pod.json is gone' podctl rm net0
 				kill -0 "$outer" "$podd"
-			elif [ $way != gone ]; then
+			else
 				found 'net0: record: .*state.json'
+				check 1 '' podctl doctor --fix
+				check 125 'state.json' podctl start net0
+				kill -0 "$outer" "$podd"
 			fi
 			check 0 '^net0$' podctl rm -f -t 0 net0
 			[ ! -e "$dir" ]
