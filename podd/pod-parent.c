@@ -15,10 +15,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -130,8 +133,8 @@ static int join_parent(const struct pod_state *parent, struct err *err)
 	/* Of its pid namespace the children are: with its first process they end. */
 	if (r == 0 && set.fds[NS_PID] >= 0 && setns(set.fds[NS_PID], CLONE_NEWPID) < 0)
 		r = err_errno(err, "entering the pid namespace of the pod around");
-	/* The changes of credentials have made /proc/PID root's; the memory belongs to the host's user
-	 * namespace all the same, which nobody in the pod around can look into (ptrace(2)). */
+	/* The changes of credentials have made /proc/PID root's, who is not in the pod. With this the
+	 * root of the pod around can trace the helpers (ptrace(2)), as it can podd-outer later. */
 	if (r == 0 && prctl(PR_SET_DUMPABLE, 1) < 0)
 		r = err_errno(err, "making /proc/PID accessible");
 	return r;
@@ -187,15 +190,44 @@ static pid_t clone_outer(int procfd, const struct pod_state *parent, struct err 
 	return r < 0 ? err_set(err, r, "mapping the ids of the pod around: %s", strerror(-r)) : pid;
 }
 
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* From now on the root of the pod around can look into this process: nothing shall be there that is
+ * not for podd-outer. @keep is sorted. */
+static int close_others(int *keep, size_t n, struct err *err)
+{
+	unsigned first = STDERR_FILENO + 1;
+	int r = 0;
+
+	qsort(keep, n, sizeof(*keep), by_number);
+	for (size_t i = 0; r == 0 && i <= n; i++) {
+		unsigned end = i < n ? (unsigned)keep[i] : ~0U;
+
+		if (end > first)
+			r = close_range(first, i < n ? end - 1 : end, 0);
+		first = end + 1;
+	}
+	return r < 0 ? err_errno(err, "closing the files of podd") : 0;
+}
+
 /* Return: as clone_outer(). What was cloned before it failed ends by the pipe that podd then closes. */
 static pid_t help(const struct pod *pod, const struct pod_state *parent, int output,
-	uint32_t *helper, struct err *err)
+	const int fds[OUTER_START_FDS], uint32_t *helper, struct err *err)
 {
+	int keep[OUTER_START_FDS + 2] = {output, pod->podfd};
 	struct clone_args args = {.flags = CLONE_PARENT};
-	autoclose int procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct helper_answer second = {.helper = HELPER_FIRST};
+	autoclose int procfd = -1;
 	int r;
 
+	memcpy(keep + 2, fds, OUTER_START_FDS * sizeof(*fds));
+	r = close_others(keep, OUTER_START_FDS + 2, err);
+	if (r < 0)
+		return r;
+	procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (procfd < 0)
 		return err_errno(err, "opening /proc");
 	r = join_parent(parent, err);
@@ -215,15 +247,16 @@ static pid_t help(const struct pod *pod, const struct pod_state *parent, int out
 	_exit(0);
 }
 
-/* Return: true in podd-outer's process. */
-static bool help_and_tell(const struct pod *pod, const struct pod_state *parent, int output)
+/* Returns in podd-outer's process only. */
+static void help_and_tell(const struct pod *pod, const struct pod_state *parent, int output,
+	const int fds[OUTER_START_FDS])
 {
 	struct helper_answer answer = {};
 	struct err err = {};
 
-	answer.pid = help(pod, parent, output, &answer.helper, &err);
+	answer.pid = help(pod, parent, output, fds, &answer.helper, &err);
 	if (answer.pid == 0)
-		return true;
+		return;
 	if (answer.pid < 0)
 		text_copy(answer.text, sizeof(answer.text), err.msg);
 	fd_write_all(output, &answer, sizeof(answer));
@@ -273,7 +306,33 @@ static int read_answers(int input, pid_t told[2], struct err *err)
 	return failed;
 }
 
-int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err)
+/* What the helpers say the root of the pod around could have made them say: it has to be a child of
+ * podd, in a user namespace made in that pod's (ioctl_ns(2)). */
+static int check_outer(pid_t pid, const struct pod_state *parent, struct err *err)
+{
+	autoclose int userns = -1, around = -1;
+	siginfo_t info;
+	struct ns_id id = {};
+	char path[40];
+	int r;
+
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return err_errno(err, "process %d is not podd's", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+	userns = open(path, O_RDONLY | O_CLOEXEC);
+	if (userns < 0)
+		return err_errno(err, "opening the user namespace of process %d", (int)pid);
+	around = ioctl(userns, NS_GET_PARENT);
+	if (around < 0)
+		return err_errno(err, "looking at the user namespace of process %d", (int)pid);
+	r = ns_identify_fd(around, &id);
+	if (r == 0 && !ns_equal(&id, &parent->namespaces[NS_USER]))
+		r = -EXDEV;
+	return r < 0 ? err_set(err, r, "process %d is not in the pod around", (int)pid) : 0;
+}
+
+int pod_clone_in_parent(const struct pod *pod, const int fds[OUTER_START_FDS], pid_t *ret_pid,
+	struct err *err)
 {
 	cleanup(pod_state_done) struct pod_state parent = {};
 	autoclose int input = -1, output = -1;
@@ -290,7 +349,9 @@ int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err)
 	first = fork();
 	if (first < 0)
 		return err_errno(err, "starting a process for the namespaces of the pod around");
-	if (first == 0 && help_and_tell(pod, &parent, output)) {
+	if (first == 0) {
+		close(take_fd(&input));
+		help_and_tell(pod, &parent, output, fds);
 		*ret_pid = 0;
 		return 0;
 	}
@@ -299,6 +360,8 @@ int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err)
 	reap(first);
 	if (told[HELPER_FIRST] > 0)
 		reap(told[HELPER_FIRST]);
+	if (r == 0)
+		r = check_outer(told[HELPER_SECOND], &parent, err);
 	if (r == 0)
 		*ret_pid = told[HELPER_SECOND];
 	return r;
