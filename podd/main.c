@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -288,6 +289,9 @@ static int run(struct options *options)
 	if (options->ready_fd >= 0)
 		fcntl(options->ready_fd, F_SETFD, FD_CLOEXEC);
 	do {
+		/* What the last round started, and nobody waits for any more. */
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
 		status = run_pod(options, &restart, &next);
 		if (next == POD_NEXT_WAIT)
 			status = wait_to_restart(options, &restart, &next);

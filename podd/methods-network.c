@@ -238,8 +238,10 @@ void method_restore_rules(struct pod *pod, struct connection *connection,
 {
 	struct err err = {};
 
-	if (!methods_has_uplink(pod, connection))
+	if (!pod_has_uplink(pod) && pod->spec.net != POD_NET_CNI) {
+		methods_has_uplink(pod, connection);
 		return;
+	}
 	if (pod_ask_outer(pod, OUTER_RULES, NULL, NULL, &err) < 0)
 		connection_fail(connection, err.msg);
 	else

@@ -38,7 +38,9 @@
 
 #define HOOK_PATH PODD_LIBEXECDIR "/podd-hook"
 /* The hook has a deadline of its own, which is sooner. */
-#define HOOK_TIMEOUT_MS 120000
+#define ATTACH_TIMEOUT_MS 120000
+/* Less than the watchdog's time in podd@.service. */
+#define DETACH_TIMEOUT_MS 25000
 #define HOOK_OUTPUT_MAX 2048
 #define HELPER_TEXT_MAX 512
 #define RESOLV_MAX (64 * 1024)
@@ -370,13 +372,13 @@ int pod_clone_in_parent(const struct pod *pod, const int fds[OUTER_START_FDS], p
 /* ---- its way out ---- */
 
 /* What they have to say of a failure is one line. */
-static int run_hook(char *const *argv, struct err *err)
+static int run_hook(char *const *argv, unsigned timeout_ms, struct err *err)
 {
 	const struct spawn spawn = {
 		.path = HOOK_PATH,
 		.argv = argv,
 		.program_fd = -1,
-		.timeout_ms = HOOK_TIMEOUT_MS,
+		.timeout_ms = timeout_ms,
 		.output_max = HOOK_OUTPUT_MAX,
 		.stderr_max = HOOK_OUTPUT_MAX,
 	};
@@ -440,7 +442,7 @@ int pod_attach_outside(const struct pod *pod, struct err *err)
 	r = add_place(pod, &argv, err);
 	if (r == 0 && !pod_spec_is_nested(&pod->spec))
 		r = add_publish(pod, &argv);
-	return r == 0 ? run_hook(argv, err) : r;
+	return r == 0 ? run_hook(argv, ATTACH_TIMEOUT_MS, err) : r;
 }
 
 void pod_detach_outside(const struct pod *pod)
@@ -458,7 +460,7 @@ void pod_detach_outside(const struct pod *pod)
 	else
 		r = add_place(pod, &argv, &err);
 	if (r == 0)
-		r = run_hook(argv, &err);
+		r = run_hook(argv, DETACH_TIMEOUT_MS, &err);
 	if (r < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
 }

@@ -320,10 +320,13 @@ void pod_clean(struct pod *pod, bool keep_errors)
 	static const char *const sockets[] = {"outer.sock", "uplink.sock", METRICS_SOCKET};
 	char boot_id[PROC_BOOT_ID_SIZE];
 
+	manager_alive();
 	/* Start times of another boot name nothing. */
 	if (proc_boot_id(boot_id) == 0 && text_equal(boot_id, pod->state.boot_id))
 		kill_all(pod);
+	manager_alive();
 	pod_detach_outside(pod);
+	manager_alive();
 	for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++)
 		file_remove(pod->podfd, sockets[i], NULL);
 	if (!manager_owns_control(pod->manager))

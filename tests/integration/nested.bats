@@ -159,6 +159,33 @@ userns_of() { readlink "/proc/$(pod_process "$1" outer)/ns/user"; }
 	podctl port rm $DEEP/bridged 7400:7000
 }
 
+@test "supervisors and the uplink killed: with the next start the ports are back" {
+	local pod
+	for pod in $DEEP net0/web net0; do
+		end_process KILL "$(pod_process "$pod" podd)"
+	done
+	end_process KILL "$(pod_process net0 uplink)"
+	podctl start net0 net0/web $DEEP
+	check 0 answered "$NETSAY" try "$HOST4" $DEEP_PORT 20
+	check 0 answered "$NETSAY" try "$HOST6" $BRIDGED_PORT 20
+	equal "$(whose "$HOST4" $SHARED_PORT)" "$HOST4"
+	check 0 "$DEEP .*$DEEP_PORT.* pod" podctl port list $DEEP
+}
+
+@test "the root of a pod, and of one in it, has no say over supervisors" {
+	local pod podctl
+	podctl=$(command -v podctl)
+	for pod in net0 net0/web; do
+		within() { inside "$pod" "$podctl" --root "$PODD_ROOT" "$@"; }
+		check 125 PermissionDenied within egress add net0 deny
+		check 125 PermissionDenied within port add net0 7600:80
+		check 125 PermissionDenied within stop net0/other
+		check 0 "$DEEP .*$DEEP_PORT" within port list $DEEP
+	done
+	check 0 'net0/other .*running' podctl ps
+	equal "$(podctl egress list --format json net0 | json - length)" 0
+}
+
 # ---- pods of their own ----
 
 # Every test is for itself: what a failed one left does not hinder the next.
