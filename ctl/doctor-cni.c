@@ -131,10 +131,9 @@ static void find_missing_leases(struct doctor *doctor, int networks,
 				faccessat(networks, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0))
 			continue;
 		doctor_find(doctor, "lease", DOCTOR_LEASE, object,
-			"network %s: the address %s of container %s is not kept for it: another "
-			"one "
-			"could get it",
-			network->name, address, child->name);
+			"network %s: the address %s of %s %s is not kept for it: another one could "
+			"get it",
+			network->name, address, doctor_child_kind(child), child->name);
 	}
 }
 
@@ -186,10 +185,10 @@ static void find_missing_results(struct doctor *doctor, struct json *const *entr
 	for (size_t i = 0; i < child->attachment.n_networks; i++)
 		if (!has_result(entries, n, child->attachment.id, &child->attachment.networks[i]))
 			doctor_find(doctor, "cache", DOCTOR_NOTHING, NULL,
-				"network %s: its result for container %s is gone: its plugins will "
-				"have "
-				"to do without; start the container again",
-				child->attachment.networks[i].name, child->name);
+				"network %s: its result for %s %s is gone: its plugins will have "
+				"to do without; start the %s again",
+				child->attachment.networks[i].name, doctor_child_kind(child),
+				child->name, doctor_child_kind(child));
 }
 
 void doctor_check_caches(struct doctor *doctor)
@@ -251,9 +250,9 @@ void doctor_check_netns(struct doctor *doctor)
 		if (is_attached(child) && !is_bound(dirfd, &child->attachment))
 			doctor_find(doctor, "netns", DOCTOR_COLLECT, NULL,
 				NETNS_DIR
-				"/%s in the pod is not the network namespace of container %s: its "
-				"plugins cannot work on it",
-				child->attachment.id, child->name);
+				"/%s in the pod is not the network namespace of %s %s: its plugins "
+				"cannot work on it",
+				child->attachment.id, doctor_child_kind(child), child->name);
 	}
 }
 

@@ -185,7 +185,7 @@ static int detach(const struct fix *fix, struct err *err)
 	autoclose int childfd = -1;
 	int r;
 
-	r = hierarchy_open_child(fix->running.podfd, fix->object, false, &childfd, err);
+	r = hierarchy_open_any_child(fix->running.podfd, fix->object, &childfd, err);
 	if (r == 0)
 		r = attachment_load(childfd, &attachment, err);
 	if (r == -ENOENT)

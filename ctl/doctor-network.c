@@ -299,8 +299,8 @@ static void check_interface(struct doctor *doctor, const struct doctor_child *ch
 	const struct attachment_network *network, const struct results *results, int netlink)
 {
 	cleanup(wanted_done) struct wanted wanted = {.check = "interface"};
-	autofree char *what =
-		text_format("interface %s of container %s", network->ifname, child->name);
+	autofree char *what = text_format("interface %s of %s %s", network->ifname,
+		doctor_child_kind(child), child->name);
 	autofree char *meaning =
 		text_format("network %s does not reach it as it did", network->name);
 	const struct json *result = find_result(results, child->attachment.id, network);
@@ -316,7 +316,8 @@ static void check_interface(struct doctor *doctor, const struct doctor_child *ch
 		return;
 	if (r == -ENODEV)
 		doctor_find(doctor, "interface", DOCTOR_NOTHING, NULL,
-			"%s is gone: %s; start the container again", what, meaning);
+			"%s is gone: %s; start the %s again", what, meaning,
+			doctor_child_kind(child));
 	if (r < 0)
 		return;
 	for (size_t i = 0; network->addresses && network->addresses[i]; i++)

@@ -34,7 +34,7 @@ struct survey {
 	int cache;
 	struct pod_spec spec;
 	struct pod_state state;
-	char **names;		    /* of children */
+	char **names;		    /* of children: containers, and pods in the pod */
 	struct attachment *records; /* of those that have one; loaded by load_records() */
 	size_t n;
 };
@@ -65,7 +65,7 @@ static int load_records(struct survey *survey, struct err *err)
 	int r;
 
 	forget_records(survey);
-	r = hierarchy_children(survey->podfd, HIERARCHY_CONTAINERS, &survey->names, err);
+	r = hierarchy_children(survey->podfd, HIERARCHY_ANY, &survey->names, err);
 	if (r < 0)
 		return r;
 	survey->records = calloc(strv_length(survey->names) + 1, sizeof(*survey->records));
@@ -74,13 +74,13 @@ static int load_records(struct survey *survey, struct err *err)
 	for (size_t i = 0; survey->names[i]; i++) {
 		autoclose int childfd = -1;
 
-		r = hierarchy_open_child(survey->podfd, survey->names[i], false, &childfd, err);
+		r = hierarchy_open_any_child(survey->podfd, survey->names[i], &childfd, err);
 		if (r == 0)
 			r = attachment_load(childfd, &survey->records[survey->n], err);
 		if (r == 0)
 			survey->n++;
 		else if (r != -ENOENT)
-			return err_wrap(err, r, "container %s", survey->names[i]);
+			return err_wrap(err, r, "%s", survey->names[i]);
 	}
 	return 0;
 }
@@ -410,7 +410,7 @@ static int find_networks(const struct survey *survey, char ***ret, struct err *e
 	return r;
 }
 
-/* Those of the pod's containers; others are whoever's. */
+/* Those of the pod's children; others are whoever's. */
 static int mend_netns(struct survey *survey, struct err *err)
 {
 	autoclose int dirfd = open(NETNS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
