@@ -158,6 +158,13 @@ deep_pod_works() {
 	podctl rm -f -t 0 net0/web/server
 }
 
+@test "no event says that a pod in a pod was detached when its parent's supervisor is replaced" {
+	end_process KILL "$(pod_process net0 podd)"
+	podctl start net0
+	check 0 '^$' bash -c "podctl events --since 1h --stream=false --format json net0 2>/dev/null |
+		jq -c 'select(.type == \"detached\" and (.child == \"web\" or .child == \"other\"))'"
+}
+
 @test "the uplink at the top killed: the deepest pod's ports work again" {
 	local uplink
 	uplink=$(pod_process net0 uplink)
