@@ -186,6 +186,22 @@ static void check_queue(struct doctor *doctor, int netlink)
 			"slower");
 }
 
+/* Of a pod whose way out is a CNI network: who is there has no routes back into the pod. */
+static void check_leaving(struct doctor *doctor)
+{
+	autoclose int netlink = -1;
+	int found;
+
+	if (doctor_netlink_open(NETLINK_NETFILTER, &netlink) < 0)
+		return;
+	found = doctor_netlink_rules(netlink, NFPROTO_INET, TABLE, "leave");
+	if (found == -ENOENT || (found >= 0 && found != 1))
+		doctor_find(doctor, "rules", DOCTOR_NOTHING, NULL,
+			"the chain leave of the table inet " TABLE
+			" is not as it was set: what is sent by containers with networks of their "
+			"own gets no answers; stop the pod and start it");
+}
+
 static bool warned_of_libslirp(const struct doctor *doctor)
 {
 	for (size_t i = 0; doctor->state.warnings && doctor->state.warnings[i]; i++)
@@ -206,6 +222,8 @@ void doctor_check_rules(struct doctor *doctor)
 		{"answer_input", 1, 0}, {"answer_output", 1, 0}};
 	autoclose int netlink = -1;
 
+	if (doctor->spec.net == POD_NET_CNI)
+		check_leaving(doctor);
 	if (!doctor->state.tap || warned_of_libslirp(doctor) ||
 		doctor_netlink_open(NETLINK_NETFILTER, &netlink) < 0)
 		return;

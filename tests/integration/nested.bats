@@ -196,7 +196,7 @@ deep_pod_works() {
 
 # Every test is for itself: what a failed one left does not hinder the next.
 teardown() {
-	[ -n "${BATS_TEST_COMPLETED:-}" ] || podctl rm -f -t 0 a net0/bad net0/none top || true
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || podctl rm -f -t 0 a net0/bad net0/none net0/rules top || true
 }
 
 # Pods a and a/b and a/b/c that run, with a container in the last one.
@@ -295,6 +295,18 @@ end_chain() {
 	podctl start net0/none
 	equal "$(inside net0/none ip -br link | awk '{ print $1 }')" lo
 	podctl rm -f -t 0 net0/none
+}
+
+@test "podctl doctor finds that what leaves a pod in a pod is not masqueraded" {
+	podctl create net0/rules
+	podctl start net0/rules
+	check 0 '^$' podctl doctor net0/rules
+	inside net0/rules nft delete chain inet podd leave
+	check 1 "net0/rules: rules: .*leave" podctl doctor net0/rules
+	podctl stop -t 0 net0/rules
+	podctl start net0/rules
+	check 0 '^$' podctl doctor net0/rules
+	podctl rm -f -t 0 net0/rules
 }
 
 @test "a network of the host, for root" {
