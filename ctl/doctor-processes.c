@@ -134,7 +134,8 @@ void doctor_check_left_over(struct doctor *doctor)
 		{"cni", "leases and results of CNI plugins"},
 		{"runtime", "what its runtimes kept"},
 	};
-	static const char *const sockets[] = {"control.sock", "outer.sock", "uplink.sock"};
+	static const char *const sockets[] = {
+		"control.sock", "outer.sock", "uplink.sock", "metrics.sock"};
 
 	if (!doctor->has_state || doctor->podd_alive || !has_ended(doctor->state.phase))
 		return;

@@ -246,6 +246,12 @@ box_fetch() {
 	rm "$dir/outer.sock"
 	found 'net0: socket: outer.sock'
 	check 1 'left: net0: socket: outer.sock' podctl doctor --fix
+	podctl stop -t 0 net0
+	for socket in control.sock outer.sock uplink.sock metrics.sock; do
+		touch "$dir/$socket"
+		mended "net0: left-over: it does not run, and $socket is left"
+		[ ! -e "$dir/$socket" ]
+	done
 }
 
 @test "a supervisor that was killed is replaced, and what runs goes on" {
