@@ -220,7 +220,8 @@ void doctor_check_caches(struct doctor *doctor)
 /* Is that the netns of its record? */
 static bool is_bound(int dirfd, const struct attachment *attachment)
 {
-	autoclose int fd = openat(dirfd, attachment->id, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	autoclose int fd =
+		openat(dirfd, attachment->id, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	struct ns_id id = {};
 	struct statfs fs;
 
