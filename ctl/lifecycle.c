@@ -157,19 +157,24 @@ static int end_restart(struct held_pod *pod, struct err *err)
 	return err_set(err, -EBUSY, "it is being started again");
 }
 
-/* Starts a supervisor: the manager does, where the pod is its, and then what the unit runs may want
- * start.lock. What is only to be cleaned is no unit's. */
+int lifecycle_launch(const struct ctl *ctl, const struct launch *podd,
+	const struct pod_state *state, int *lock, struct err *err)
+{
+	if ((podd->no_start && pod_state_phase_now(state) != POD_RUNNING) ||
+		!manager_starts(ctl, podd->path, state))
+		return launch_podd(podd, err);
+	cleanup_close(lock);
+	*lock = -1;
+	return tell_outcome(podd->path, podd->podfd, manager_start(podd->path, err), err);
+}
+
 static int launch(const struct ctl *ctl, const char *path, struct held_pod *pod, bool no_start,
 	struct err *err)
 {
 	const struct launch podd = {
 		.root = ctl->root, .path = path, .podfd = pod->podfd, .no_start = no_start};
 
-	if ((no_start && pod->phase != POD_RUNNING) || !manager_starts(ctl, path, &pod->state))
-		return launch_podd(&podd, err);
-	cleanup_close(&pod->lock);
-	pod->lock = -1;
-	return tell_outcome(path, pod->podfd, manager_start(path, err), err);
+	return lifecycle_launch(ctl, &podd, &pod->state, &pod->lock, err);
 }
 
 /* Starts a supervisor unless there is one that works. */

@@ -399,6 +399,22 @@ boot() {
 	podctl disable --now net0
 }
 
+@test "a podd that died is replaced by podctl upgrade in the pod's unit" {
+	local podd
+	mkdir "$UNITS/podd@net0.service.d"
+	printf '[Service]\nRestart=no\n' >"$UNITS/podd@net0.service.d/test.conf"
+	manager daemon-reload
+	podctl enable --now net0
+	podd=$(pod_process net0 podd)
+	end_process KILL "$podd"
+	check 0 net0 podctl upgrade net0
+	equal "$(active net0)" active
+	equal "$(property net0 MainPID)" "$(pod_process net0 podd)"
+	matches "$(cgroup_of "$(pod_process net0 podd)")" 'podd@net0\.service/podd$'
+	podctl stop net0
+	equal "$(active net0)" inactive
+}
+
 @test "a pod in another directory has a unit that knows it" {
 	local root=$BATS_TEST_TMPDIR/p%ods
 	podctl --root "$root" create elsewhere
