@@ -22,6 +22,7 @@
 #include "entry.h"
 #include "launch.h"
 #include "lifecycle.h"
+#include "make-internal.h"
 #include "manager.h"
 
 #define LOCK_NAME "start.lock"
@@ -499,6 +500,17 @@ static int keep_podd_away(struct held_pod *pod, const char *path, int *ret_lock,
 	return refuse_running(pod, path, err);
 }
 
+/* The pod around has rules and totals of it, which the next one of that name shall not have. */
+static void tell_parent(const struct ctl *ctl, const char *path)
+{
+	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1];
+	autoclose int podfd = -1;
+
+	name_split(path, parent, leaf);
+	if (*parent && ctl_open_pod(ctl, parent, &podfd, NULL) == 0)
+		make_report(podfd, leaf, "remove");
+}
+
 int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err)
 {
 	autoheld pod = HELD_POD_NONE;
@@ -525,7 +537,11 @@ int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err)
 	if (r < 0)
 		return r;
 	r = hierarchy_open_root(ctl->root, false, &rootfd, err);
-	return r < 0 ? r : hierarchy_remove_pod(rootfd, path, err);
+	if (r == 0)
+		r = hierarchy_remove_pod(rootfd, path, err);
+	if (r == 0)
+		tell_parent(ctl, path);
+	return r;
 }
 
 int lifecycle_all(const struct ctl *ctl, bool children_first, char ***ret, struct err *err)

@@ -152,5 +152,6 @@ struct make_place {
 };
 int make_remove_files(const struct make_place *place, struct err *err);
 
-/* Tells podd, when it is there, that a container was made ("create") or removed ("remove"). */
+/* Tells podd, when it is there, that a container was made ("create"), or that one or a pod in the pod
+ * was removed ("remove"). */
 void make_report(int podfd, const char *name, const char *type);

@@ -196,7 +196,7 @@ deep_pod_works() {
 
 # Every test is for itself: what a failed one left does not hinder the next.
 teardown() {
-	[ -n "${BATS_TEST_COMPLETED:-}" ] || podctl rm -f -t 0 a net0/bad net0/none net0/rules top || true
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || podctl rm -f -t 0 a net0/bad net0/next net0/none net0/rules top || true
 }
 
 # Pods a and a/b and a/b/c that run, with a container in the last one.
@@ -295,6 +295,18 @@ end_chain() {
 	podctl start net0/none
 	equal "$(inside net0/none ip -br link | awk '{ print $1 }')" lo
 	podctl rm -f -t 0 net0/none
+}
+
+@test "what was set for a removed pod in a pod does not hold for the next one of that name" {
+	podctl create net0/next
+	podctl start net0/next
+	podctl egress add net0/next deny to "$HOST4" proto tcp
+	podctl rm -f -t 0 net0/next
+	podctl create net0/next
+	podctl start net0/next
+	check 0 '^[^d]*$' podctl egress list net0/next
+	inside net0/next "$NETSAY" who "$HOST4" "$PORT"
+	podctl rm -f -t 0 net0/next
 }
 
 @test "podctl doctor finds that what leaves a pod in a pod is not masqueraded" {
