@@ -399,6 +399,33 @@ boot() {
 	podctl disable --now net0
 }
 
+@test "a pod in a pod starts after it, in units, and goes on when the podd around it dies" {
+	local podd outer inner
+	podctl create net0/a-b
+	podctl create net0/a-b/c
+	check 0 'net0/a-b/c' podctl enable --now net0/a-b/c
+	equal "$(active net0)" active
+	equal "$(active 'net0-a\x2db')" active
+	equal "$(active 'net0-a\x2db-c')" active
+	matches "$(property 'net0-a\x2db-c' After)" 'podd@net0-a.+2db\.service'
+	outer=$(pod_process net0/a-b outer)
+	inner=$(pod_process net0/a-b/c podd)
+	podd=$(pod_process net0 podd)
+	kill -KILL "$podd"
+	await_other net0 podd "$podd"
+	manager start podd@net0.service
+	equal "$(active 'net0-a\x2db-c')" active
+	equal "$(pod_process net0/a-b outer)" "$outer"
+	equal "$(pod_process net0/a-b/c podd)" "$inner"
+	podctl stop net0
+	equal "$(active 'net0-a\x2db-c')" inactive
+	manager start 'podd@net0-a\x2db-c.service'
+	equal "$(active net0)" active
+	equal "$(property net0 MainPID)" "$(pod_process net0 podd)"
+	podctl rm -f net0
+	[ ! -e "$UNITS/podd@net0-a\x2db.service.d" ]
+}
+
 @test "a podd that died is replaced by podctl upgrade in the pod's unit" {
 	local podd
 	mkdir "$UNITS/podd@net0.service.d"
