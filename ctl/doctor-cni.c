@@ -22,7 +22,6 @@
 #include "doctor.h"
 
 #define NETNS_DIR "/run/netns"
-#define LEASE_BYTES_MAX 4096
 #define HOOK_TIMEOUT_MS 25000
 #define HOOK_OUTPUT_MAX (1024 * 1024)
 #define HOOK_ERRORS_MAX 4096
@@ -48,41 +47,17 @@ static bool is_attached(const struct doctor_child *child)
 
 /* ---- leases ---- */
 
-/* "ID\r\nIFNAME", or the first line only. Return: 0, -EINVAL, -errno. */
-static int read_lease(int dirfd, const char *name, char **ret_id, char **ret_ifname)
-{
-	autofree char *text = NULL;
-	autostrv lines = NULL;
-	size_t length;
-	int r;
-
-	r = file_read(dirfd, name, LEASE_BYTES_MAX, &text, &length, NULL);
-	if (r < 0)
-		return r;
-	for (char *c = text; *c; c++)
-		if (*c == '\r')
-			*c = '\n';
-	if (strv_split(text, '\n', &lines) < 0)
-		return -ENOMEM;
-	if (!lines || !lines[0])
-		return -EINVAL;
-	*ret_id = strdup(lines[0]);
-	*ret_ifname = lines[1] ? strdup(lines[1]) : NULL;
-	return *ret_id ? 0 : -ENOMEM;
-}
-
 static void check_lease(struct doctor *doctor, int dirfd, const char *network, const char *address)
 {
-	autofree char *id = NULL;
-	autofree char *ifname = NULL;
+	autostrv lease = NULL;
 
-	if (read_lease(dirfd, address, &id, &ifname) < 0 ||
-		find_network(doctor_child_of_id(doctor, id), network, ifname))
+	if (cni_lease_read(dirfd, address, &lease) < 0 ||
+		find_network(doctor_child_of_id(doctor, lease[0]), network, lease[1]))
 		return;
 	doctor_find(doctor, "lease", DOCTOR_COLLECT, NULL,
 		"network %s: the address %s is kept for %s, which is not attached: nobody else "
 		"gets it",
-		network, address, id);
+		network, address, lease[0]);
 }
 
 static void check_leases_of(struct doctor *doctor, int networks, const char *network)

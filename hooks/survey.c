@@ -24,7 +24,6 @@
 #include "text.h"
 
 #define LOCK_TIMEOUT_MS 5000
-#define LEASE_BYTES_MAX 4096
 #define ATTACHMENTS_MAX (HIERARCHY_CHILDREN_MAX / 4)
 #define NETNS_DIR "/run/netns"
 
@@ -293,22 +292,6 @@ static bool is_valid(const struct collection *collection, const char *id, const 
 	return false;
 }
 
-/* A lease of host-local: "ID\r\nIFNAME", or the first line only. */
-static int read_lease(int dirfd, const char *name, char ***ret)
-{
-	autofree char *text = NULL;
-	size_t length;
-	int r = file_read(dirfd, name, LEASE_BYTES_MAX, &text, &length, NULL);
-
-	if (r < 0)
-		return r;
-	for (char *c = text; *c; c++)
-		if (*c == '\r')
-			*c = '\n';
-	r = strv_split(text, '\n', ret);
-	return r < 0 ? r : *ret && (*ret)[0] ? 0 : -EINVAL;
-}
-
 /* The plugins delete what they have of it; a lease that is there even then is nobody's. */
 static int collect_lease(
 	const struct collection *collection, int dirfd, const char *address, struct err *err)
@@ -318,7 +301,7 @@ static int collect_lease(
 	autostrv lease = NULL;
 	int r = 0;
 
-	if (read_lease(dirfd, address, &lease) < 0 || is_valid(collection, lease[0], lease[1]))
+	if (cni_lease_read(dirfd, address, &lease) < 0 || is_valid(collection, lease[0], lease[1]))
 		return 0;
 	netns = text_format(NETNS_DIR "/%s", lease[0]);
 	runtime.container_id = lease[0];

@@ -156,5 +156,8 @@ int cni_plugin_versions(const char *type, const struct cni_runtime *runtime, cha
 
 /* Lists what the cache in <cache_fd>/results has: for recovery. Each entry is libcni's document. */
 int cni_cache_list(int cache_fd, struct json ***ret, size_t *ret_n, struct err *err);
+/* Reads host-local's lease of an address, a file in <cache_fd>/networks/NETWORK: *ret is the
+ * container's id and, unless that is left out, the interface's name. Return: 0, -EINVAL, -errno. */
+int cni_lease_read(int dirfd, const char *address, char ***ret);
 /* The configuration that such an entry was made with. Return: 0, -EINVAL, -errno. */
 int cni_cache_config(const struct json *entry, struct cni_config **ret, struct err *err);
