@@ -196,9 +196,10 @@ static void look_at_address(const struct nlmsghdr *message, void *opaque)
 
 	if (info->ifa_index != address->index || info->ifa_prefixlen != address->cidr.prefix)
 		return;
-	address->found |=
-		attribute_is(message, sizeof(*info), IFA_LOCAL, &address->cidr.in6, address->length) ||
-		attribute_is(message, sizeof(*info), IFA_ADDRESS, &address->cidr.in6, address->length);
+	address->found |= attribute_is(message, sizeof(*info), IFA_LOCAL, &address->cidr.in6,
+				  address->length) ||
+			  attribute_is(message, sizeof(*info), IFA_ADDRESS, &address->cidr.in6,
+				  address->length);
 }
 
 int doctor_netlink_has_address(int fd, unsigned index, const char *text)

@@ -348,7 +348,8 @@ static void check_child(
 	struct doctor *doctor, const struct doctor_child *child, const struct results *results)
 {
 	autofree char *path = text_format("/run/netns/%s", child->attachment.id);
-	autoclose int netns = path ? open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC) : -1;
+	autoclose int netns =
+		path ? open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC) : -1;
 	autoclose int netlink = -1;
 
 	/* That it is missing is told by another check. */

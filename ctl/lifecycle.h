@@ -28,8 +28,8 @@ int lifecycle_launch(const struct ctl *ctl, const struct launch *podd,
 /* The pods inside are stopped first. One that does not run is fine. Return: 0, -ENOENT, -errno. */
 int lifecycle_stop(const struct ctl *ctl, const char *path, uint32_t seconds, struct err *err);
 
-/* Ends and removes what is left of a pod that does not run, but for its records; one that runs gets a
- * supervisor where it has none. Return: 0, -ENOENT, -errno. */
+/* Ends and removes what is left of a pod that does not run, but for its records; one that runs gets
+ * a supervisor where it has none. Return: 0, -ENOENT, -errno. */
 int lifecycle_clean(const struct ctl *ctl, const char *path, struct err *err);
 
 /* Removes the records of a pod that does not run. Return: 0, -ENOENT, -EBUSY (it runs), -errno. */

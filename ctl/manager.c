@@ -35,9 +35,9 @@
 #define CALL_TIMEOUT_MS 400000
 #define ERRORS_MAX 2048
 #define ARGUMENTS_MAX 12
-/* Of a pod in a pod. With Requires= the manager would stop it whenever it starts the podd around again,
- * which that pod itself does not even notice. Should the pod around be away for a moment, the next try
- * is not too soon. */
+/* Of a pod in a pod. With Requires= the manager would stop it whenever it starts the podd around
+ * again, which that pod itself does not even notice. Should the pod around be away for a moment,
+ * the next try is not too soon. */
 #define AROUND_FORMAT                                                                              \
 	"[Unit]\nWants=%s\nAfter=%s\n[Service]\nRestartForceExitStatus=75\nRestartSec=1\n"
 

@@ -86,10 +86,10 @@ struct cni_trees {
 	const char *root;
 	const char *host_at;
 };
-/* Plugin directories as the pod sees them, in order: the host's that $CNI_PATH names, the usual ones
- * that stages have (the last stage's first), the usual ones of the root directory, and the other ones
- * of the host's. @host_dirs are the host's trusted ones; with a root directory the host's are found
- * below host_at, or not at all. */
+/* Plugin directories as the pod sees them, in order: the host's that $CNI_PATH names, the usual
+ * ones that stages have (the last stage's first), the usual ones of the root directory, and the
+ * other ones of the host's. @host_dirs are the host's trusted ones; with a root directory the
+ * host's are found below host_at, or not at all. */
 int cni_tree_dirs(const struct cni_trees *trees, char *const *host_dirs, char ***ret,
 	char ***ret_problems);
 

@@ -112,7 +112,8 @@ int pod_spec_set_cidr(struct pod_spec *spec, const char *text, struct err *err)
 	if (ntohl(network.s_addr) >> 24 == 0 || ntohl(network.s_addr) >> 24 == 127 ||
 		ntohl(network.s_addr) >> 28 >= 14)
 		return err_set(err, -EINVAL, "network '%s' cannot be used for hosts", text);
-	if ((ntohl(network.s_addr) & BUILT_IN_MASK & mask) == (BUILT_IN_NETWORK & mask & BUILT_IN_MASK))
+	if ((ntohl(network.s_addr) & BUILT_IN_MASK & mask) ==
+		(BUILT_IN_NETWORK & mask & BUILT_IN_MASK))
 		return err_set(err, -EINVAL,
 			"network '%s' overlaps 10.88.0.0/13, which the built-in network has", text);
 	spec->net4 = network;
