@@ -31,6 +31,7 @@ setup() {
 }
 
 teardown() {
+	! mountpoint -q "$PODD_STAGE/libexec/podd/podd" || admin unbind "$PODD_STAGE/libexec/podd/podd"
 	manager stop 'podd@*.socket' 'podd@*.service' 2>/dev/null || true
 	clean_pods
 	rm -rf "$UNITS"/podd@?*.d
@@ -440,6 +441,24 @@ boot() {
 	matches "$(cgroup_of "$(pod_process net0 podd)")" 'podd@net0\.service/podd$'
 	podctl stop net0
 	equal "$(active net0)" inactive
+}
+
+@test "a version that cannot be started in the unit leaves the pod as it is, and podd for later" {
+	local podd outer program=$PODD_STAGE/libexec/podd/podd
+	podctl enable --now net0
+	podd=$(pod_process net0 podd)
+	outer=$(pod_process net0 outer)
+	printf '#!/bin/sh\n[ "$1" != --check ] || exit 0\nexit 3\n' >"$BATS_TEST_TMPDIR/lies"
+	chmod 0755 "$BATS_TEST_TMPDIR/lies"
+	admin bind "$BATS_TEST_TMPDIR/lies" "$program"
+	check 125 'its unit cannot be started again' podctl upgrade net0
+	admin unbind "$program"
+	equal "$(pod_process net0 outer)" "$outer"
+	check 0 '' podctl start net0
+	equal "$(active net0)" active
+	equal "$(property net0 MainPID)" "$(pod_process net0 podd)"
+	equal "$(pod_process net0 outer)" "$outer"
+	podctl disable --now net0
 }
 
 @test "a pod in another directory has a unit that knows it" {
