@@ -232,7 +232,6 @@ void method_port_add(struct pod *pod, struct connection *connection,
 		reply_settled(pod, connection, "ports", NULL, ports);
 }
 
-/* A container that shares the pod's network is not attached by a hook: podctl says when it starts. */
 void method_restore_rules(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
 {
@@ -248,6 +247,7 @@ void method_restore_rules(struct pod *pod, struct connection *connection,
 		connection_reply(connection, json_new_object(), NULL, 0, false);
 }
 
+/* A container that shares the pod's network is not attached by a hook: podctl says when it starts. */
 void method_publish(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* The pods in a pod, as far as its supervisor has to do with them: they have their own. With the
- * pod they end, since their first processes are in its pid namespace; a stop lets them end before. */
+/* The pods in a pod, as far as its supervisor has to do with them: each has a supervisor of its own.
+ * They end with the pod, since their first processes are in its pid namespace; a stop of the pod lets
+ * them stop in order first. */
 
 #include "cleanup.h"
 #include "err.h"

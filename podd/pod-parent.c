@@ -395,7 +395,7 @@ static int run_hook(char *const *argv, unsigned timeout_ms, struct err *err)
 	return err_set(err, -EREMOTEIO, "%s", *result.errors ? result.errors : ending);
 }
 
-/* ... and with the host's networks, where no uplink does it, its published ports. */
+/* Which pod it is, and in which one; a pod at the top is attached to the host's networks. */
 static int add_place(const struct pod *pod, char ***argv, struct err *err)
 {
 	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1];
@@ -416,6 +416,7 @@ static int add_place(const struct pod *pod, char ***argv, struct err *err)
 	return r < 0 ? err_oom(err) : 0;
 }
 
+/* With the host's networks, where no uplink serves them, its published ports. */
 static int add_publish(const struct pod *pod, char ***argv)
 {
 	char *const *publish = pod->spec.publish;
