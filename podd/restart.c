@@ -16,18 +16,16 @@
 #include "restart.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "cleanup.h"
 #include "container.h"
 #include "hierarchy.h"
+#include "launch.h"
 #include "network.h"
 #include "pod.h"
-#include "shim.h"
 #include "text.h"
 
 #define DELAY_US UINT64_C(100000)
@@ -93,47 +91,19 @@ static bool wants_start(
 	return container_exit_load(childfd, &end, NULL) == 0 && !end.known;
 }
 
-static int on_shim_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	waitid(P_PIDFD, (id_t)fd, &(siginfo_t){}, WEXITED | WNOHANG);
-	sd_event_source_disable_unref(source);
-	return 0;
-}
-
-/* It is podd's child; what becomes of its container it tells as always. */
-static void wait_for_shim(struct pod *pod, pid_t pid)
-{
-	sd_event_source *source = NULL;
-	autoclose int pidfd = -1;
-
-	if (proc_open_child(pid, &pidfd) < 0 ||
-		sd_event_add_io(pod->event, &source, pidfd, EPOLLIN, on_shim_exit, NULL) < 0)
-		return;
-	sd_event_source_set_io_fd_own(source, true);
-	take_fd(&pidfd);
-}
-
 static int start_one(struct pod *pod, const char *name, const struct container_spec *spec,
 	uint64_t order, struct err *err)
 {
-	const struct shim_launch launch = {
-		.root = pod->root,
-		.pod = pod->path,
-		.name = name,
-		.state = &pod->state,
-		.podfd = pod->podfd,
-		.order = order,
-		.client = -1,
-	};
-	pid_t pid;
 	int r = 0;
 
 	if (spec->net == CONTAINER_NET_POD)
 		r = network_publish(pod->network, name, spec->publish, err);
-	if (r == 0)
-		r = shim_launch(&launch, &pid, err);
-	if (r == 0)
-		wait_for_shim(pod, pid);
+	if (r < 0)
+		return r;
+	/* What becomes of its container the shim tells as always. */
+	r = launch_shim(pod, name, order, -1, err);
+	if (r < 0)
+		network_detach(pod->network, name);
 	return r;
 }
 

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "fd.h"
 #include "file.h"
 #include "hierarchy.h"
+#include "launch.h"
 #include "pod-network.h"
 #include "pod.h"
 #include "server.h"
@@ -136,25 +136,6 @@ int upgrade_check(const char *root, const char *path, struct err *err)
 
 /* ---- afterwards ---- */
 
-static int on_helper_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	waitid(P_PIDFD, (id_t)fd, &(siginfo_t){}, WEXITED | WNOHANG);
-	sd_event_source_disable_unref(source);
-	return 0;
-}
-
-static void wait_for(struct pod *pod, pid_t pid)
-{
-	sd_event_source *source = NULL;
-	autoclose int pidfd = -1;
-
-	if (proc_open_child(pid, &pidfd) < 0 ||
-		sd_event_add_io(pod->event, &source, pidfd, EPOLLIN, on_helper_exit, NULL) < 0)
-		return;
-	sd_event_source_set_io_fd_own(source, true);
-	take_fd(&pidfd);
-}
-
 void upgrade_adopt_helpers(struct pod *pod)
 {
 	autofree char *text = NULL;
@@ -171,6 +152,6 @@ void upgrade_adopt_helpers(struct pod *pod)
 
 		if (text_to_uint32(words[i], 1, INT32_MAX, &pid) == 0 &&
 			(pid_t)pid != pod->state.outer.pid && (pid_t)pid != pod->state.uplink.pid)
-			wait_for(pod, (pid_t)pid);
+			(void)launch_reap(pod, (pid_t)pid);
 	}
 }
