@@ -111,6 +111,7 @@ static int make_loop(struct pod *pod, struct err *err)
 		r = sd_event_set_watchdog(pod->event, true);
 	if (r < 0)
 		return err_set(err, r, "making the event loop: %s", strerror(-r));
+	upgrade_adopt_helpers(pod);
 	return 0;
 }
 
@@ -170,8 +171,7 @@ struct options {
 	const char *root;
 	const char *path;
 	int ready_fd; /* -1: none, or it was told */
-	bool no_start;
-	bool upgraded;
+	bool no_start; /* of the first start only */
 };
 
 static void tell_outcome(struct pod *pod, struct options *options)
@@ -179,6 +179,8 @@ static void tell_outcome(struct pod *pod, struct options *options)
 	tell_ready(pod, options->ready_fd);
 	cleanup_close(&options->ready_fd);
 	options->ready_fd = -1;
+	/* It was taken over: whatever becomes of it later, it was to run. */
+	options->no_start = false;
 }
 
 /* Until the pod has ended, or podd is to do something else with it. Return: the exit status. */
@@ -211,8 +213,6 @@ static int run_pod(struct options *options, struct restart *restart, enum pod_ne
 		tell(options->ready_fd, "READY", NULL);
 		return 0;
 	}
-	if (options->upgraded)
-		upgrade_adopt_helpers(&pod);
 	restart_note_start(restart, &pod);
 	tell_outcome(&pod, options);
 	trim_memory();
@@ -352,7 +352,7 @@ int main(int argc, char **argv)
 			only_check = true;
 			break;
 		case 'u':
-			options.upgraded = true;
+			/* The program before says so; it makes no difference. */
 			break;
 		case 'c':
 			release = true;

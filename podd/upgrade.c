@@ -29,6 +29,11 @@ void method_upgrade(struct pod *pod, struct connection *connection, const struct
 {
 	int pipe_fds[2];
 
+	/* One that came in the same moment: its caller hears of the end. */
+	if (pod->upgrade_fd >= 0) {
+		connection_fail(connection, "podd is being upgraded already");
+		return;
+	}
 	if (pod->state.phase != POD_RUNNING) {
 		connection_fail(connection, "the pod is being stopped");
 		return;
@@ -58,21 +63,53 @@ void method_replace_uplink(
 	connection_reply(connection, json_new_object(), NULL, 0, false);
 }
 
+/* It is the same process, so that the sockets that it was started with are for it, too. Return: 0 or
+ * -errno, of @ready_fd. */
+static int set_inherited(int ready_fd, bool inherited)
+{
+	int flags = inherited ? 0 : FD_CLOEXEC;
+
+	for (int i = 0, n = sd_listen_fds(0); i < n; i++)
+		(void)fcntl(SD_LISTEN_FDS_START + i, F_SETFD, flags);
+	return ready_fd >= 0 && fcntl(ready_fd, F_SETFD, flags) < 0 ? -errno : 0;
+}
+
+static int execute(const char *root, const char *path, int ready_fd)
+{
+	const char *argv[8] = {"podd"};
+	char number[16];
+	size_t n = 1;
+	int r;
+
+	if (root) {
+		argv[n++] = "--root";
+		argv[n++] = root;
+	}
+	if (ready_fd >= 0) {
+		snprintf(number, sizeof(number), "%d", ready_fd);
+		argv[n++] = "--ready-fd";
+		argv[n++] = number;
+	}
+	argv[n++] = "--upgraded";
+	argv[n++] = path;
+	r = set_inherited(ready_fd, true);
+	if (r == 0) {
+		execv(PODD_LIBEXECDIR "/podd", (char *const *)argv);
+		r = -errno;
+	}
+	set_inherited(ready_fd, false);
+	return r;
+}
+
 void upgrade_execute(const char *root, const char *path, int ready_fd)
 {
-	char number[16];
-	char *const argv[] = {(char *)"podd", (char *)"--root", (char *)root, (char *)"--ready-fd",
-		number, (char *)"--upgraded", (char *)path, NULL};
+	int r = execute(root, path, ready_fd);
 
-	snprintf(number, sizeof(number), "%d", ready_fd);
-	/* It is the same process, so that they are for it, too. */
-	for (int i = 0, n = sd_listen_fds(0); i < n; i++)
-		(void)fd_set_inherit(SD_LISTEN_FDS_START + i);
-	if (fd_set_inherit(ready_fd) == 0)
-		execv(PODD_LIBEXECDIR "/podd", argv);
-	dprintf(ready_fd, "E cannot execute %s: %s\n", PODD_LIBEXECDIR "/podd", strerror(errno));
 	fprintf(stderr, "podd: pod %s: cannot execute %s: %s; going on\n", path,
-		PODD_LIBEXECDIR "/podd", strerror(errno));
+		PODD_LIBEXECDIR "/podd", strerror(-r));
+	if (ready_fd >= 0)
+		dprintf(ready_fd, "E cannot execute %s: %s\n", PODD_LIBEXECDIR "/podd",
+			strerror(-r));
 }
 
 /* ---- could it? ---- */
