@@ -188,10 +188,13 @@ static int run_pod(struct options *options, struct restart *restart, enum pod_ne
 {
 	cleanup(pod_close) struct pod pod = {};
 	struct err err = {};
+	bool is_there;
 	int r;
 
 	*ret_next = POD_NEXT_END;
 	r = pod_open(&pod, options->root, options->path, &err);
+	/* Else it was removed, or another podd has it by now. */
+	is_there = r != -ENOENT && r != -EBUSY;
 	pod.no_start = options->no_start;
 	pod.restarts = restart->total;
 	/* Sockets that it was started with are not for the programs that podd starts either. */
@@ -202,8 +205,8 @@ static int run_pod(struct options *options, struct restart *restart, enum pod_ne
 	if (r < 0) {
 		fprintf(stderr, "podd: %s\n", err.msg);
 		tell(options->ready_fd, "E", err.msg);
-		/* A later try may have it better. */
-		if (restart->total > 0 && r != -EBUSY && r != -ENOENT)
+		/* A later try may have it better: a program or a file may be back by then. */
+		if (restart->is_due && is_there && !pod.adopted)
 			*ret_next = POD_NEXT_WAIT;
 		return pod.adopted ? EXIT_NOT_ADOPTED : EXIT_FAILED;
 	}
@@ -240,6 +243,20 @@ static int release_cgroup(const char *path)
 	return 0;
 }
 
+/* What cannot be written (the disk is full) does not end the waiting: SIGTERM is heard without it, and
+ * the next start writes the record anew. */
+static void show_waiting(struct pod *pod)
+{
+	struct err err = {};
+
+	if (server_new(pod, &pod->server, &err) < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
+	if (pod_set_phase(pod, POD_RESTARTING, &err) < 0)
+		fprintf(stderr, "podd: pod %s: %s; it is started again nevertheless\n", pod->path,
+			err.msg);
+	manager_waiting(pod);
+}
+
 /* Until the pod is to be started again, or a person stops it. */
 static int wait_to_restart(
 	const struct options *options, struct restart *restart, enum pod_next *ret_next)
@@ -259,19 +276,14 @@ static int wait_to_restart(
 	if (r == 0)
 		r = events_new(&pod, &pod.events, &err);
 	if (r == 0)
-		r = server_new(&pod, &pod.server, &err);
-	if (r == 0)
 		r = restart_wait(&pod, restart_delay_us(restart), &err);
-	if (r == 0) {
-		pod.state.restarts = restart->total;
-		r = pod_set_phase(&pod, POD_RESTARTING, &err);
-	}
 	if (r < 0) {
 		fprintf(stderr, "podd: pod %s: it is not started again: %s\n", options->path,
 			err.msg);
 		return EXIT_FAILED;
 	}
-	manager_waiting(&pod);
+	pod.state.restarts = restart->total;
+	show_waiting(&pod);
 	r = sd_event_loop(pod.event);
 	*ret_next = pod.next;
 	return r < 0 ? EXIT_FAILED : r;
