@@ -81,13 +81,14 @@ int restart_wait(struct pod *pod, uint64_t delay_us, struct err *err)
 
 /* ---- containers ---- */
 
-/* Those that ended with the pod; what a person stopped, or what ended by itself, stays as it is. */
+/* Those that ended with the pod; what a person stopped, what ended by itself, and whose shim was killed
+ * before, stays as it is. Only the pod's end takes the shim out of the record. */
 static bool wants_start(
 	int childfd, const struct container_spec *spec, const struct container_state *state)
 {
 	cleanup(container_exit_done) struct container_exit end = {};
 
-	if (state->phase != CONTAINER_EXITED || state->stop_requested ||
+	if (state->phase != CONTAINER_EXITED || state->stop_requested || state->shim.pid != 0 ||
 		spec->restart == RESTART_NO)
 		return false;
 	return container_exit_load(childfd, &end, NULL) == 0 && !end.known;

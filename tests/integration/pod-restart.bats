@@ -129,6 +129,22 @@ kill_pod() {
 	check 0 '^$' podctl doctor
 }
 
+@test "one whose shim was killed before the pod ended does not come back with it" {
+	start_pod --restart always
+	for name in a b; do
+		box run $name -d --restart always sh -c "$LIVE" >/dev/null
+		await_log net0/$name up
+	done
+	end_process KILL "$(shim_pid net0/a)"
+	await_state net0/a phase exited
+	kill_outer
+	await_restart 1
+	await_state net0/b phase running
+	check 0 'net0/a +container +exited' podctl ps -a
+	equal "$(podctl wait net0/a)" 255
+	check 0 '^$' podctl doctor
+}
+
 @test "what a start needs and is missing is waited for" {
 	start_pod --restart always
 	mv "$dir/etc" "$BATS_TEST_TMPDIR/etc"
