@@ -243,8 +243,8 @@ static int release_cgroup(const char *path)
 	return 0;
 }
 
-/* What cannot be written (the disk is full) does not end the waiting: SIGTERM is heard without it, and
- * the next start writes the record anew. */
+/* What cannot be written (the disk is full) does not end the waiting: SIGTERM is heard without it,
+ * and the next start writes the record anew. */
 static void show_waiting(struct pod *pod)
 {
 	struct err err = {};

@@ -81,8 +81,8 @@ int restart_wait(struct pod *pod, uint64_t delay_us, struct err *err)
 
 /* ---- containers ---- */
 
-/* Those that ended with the pod; what a person stopped, what ended by itself, and whose shim was killed
- * before, stays as it is. Only the pod's end takes the shim out of the record. */
+/* Those that ended with the pod; what a person stopped, what ended by itself, and whose shim was
+ * killed before, stays as it is. Only the pod's end takes the shim out of the record. */
 static bool wants_start(
 	int childfd, const struct container_spec *spec, const struct container_state *state)
 {

@@ -25,8 +25,8 @@ struct restart {
 /* Does the policy want it? Never for a pod that was made for its containers. */
 bool restart_is_wanted(const struct pod *pod);
 
-/* The pod runs, from now on or, adopted, all the time. After a restart the containers that ran when it
- * was killed, and want it, are started, in the order in which they were started before. */
+/* The pod runs, from now on or, adopted, all the time. After a restart the containers that ran when
+ * it was killed, and want it, are started, in the order in which they were started before. */
 void restart_note_start(struct restart *restart, struct pod *pod);
 /* It does not any more, or could not be started again: the next delay, in microseconds. */
 uint64_t restart_delay_us(struct restart *restart);

@@ -63,8 +63,8 @@ void method_replace_uplink(
 	connection_reply(connection, json_new_object(), NULL, 0, false);
 }
 
-/* It is the same process, so that the sockets that it was started with are for it, too. Return: 0 or
- * -errno, of @ready_fd. */
+/* It is the same process, so that the sockets that it was started with are for it, too. Return: 0
+ * or -errno, of @ready_fd. */
 static int set_inherited(int ready_fd, bool inherited)
 {
 	int flags = inherited ? 0 : FD_CLOEXEC;
