@@ -112,6 +112,7 @@ static int make_loop(struct pod *pod, struct err *err)
 		r = sd_event_set_watchdog(pod->event, true);
 	if (r < 0)
 		return err_set(err, r, "making the event loop: %s", strerror(-r));
+	upgrade_adopt_helpers(pod);
 	return 0;
 }
 
@@ -171,8 +172,7 @@ struct options {
 	const char *root;
 	const char *path;
 	int ready_fd; /* -1: none, or it was told */
-	bool no_start;
-	bool upgraded;
+	bool no_start; /* of the first start only */
 };
 
 static void tell_outcome(struct pod *pod, struct options *options)
@@ -180,6 +180,8 @@ static void tell_outcome(struct pod *pod, struct options *options)
 	tell_ready(pod, options->ready_fd);
 	cleanup_close(&options->ready_fd);
 	options->ready_fd = -1;
+	/* It was taken over: whatever becomes of it later, it was to run. */
+	options->no_start = false;
 }
 
 /* Until the pod has ended, or podd is to do something else with it. Return: the exit status. */
@@ -187,10 +189,13 @@ static int run_pod(struct options *options, struct restart *restart, enum pod_ne
 {
 	cleanup(pod_close) struct pod pod = {};
 	struct err err = {};
+	bool is_there;
 	int r;
 
 	*ret_next = POD_NEXT_END;
 	r = pod_open(&pod, options->root, options->path, &err);
+	/* Else it was removed, or another podd has it by now. */
+	is_there = r != -ENOENT && r != -EBUSY;
 	pod.no_start = options->no_start;
 	pod.restarts = restart->total;
 	/* Sockets that it was started with are not for the programs that podd starts either. */
@@ -201,8 +206,8 @@ static int run_pod(struct options *options, struct restart *restart, enum pod_ne
 	if (r < 0) {
 		fprintf(stderr, "podd: %s\n", err.msg);
 		tell(options->ready_fd, "E", err.msg);
-		/* A later try may have it better. */
-		if (restart->total > 0 && r != -EBUSY && r != -ENOENT)
+		/* A later try may have it better: a program or a file may be back by then. */
+		if (restart->is_due && is_there && !pod.adopted)
 			*ret_next = POD_NEXT_WAIT;
 		return pod.adopted ? EXIT_NOT_ADOPTED : EXIT_FAILED;
 	}
@@ -212,8 +217,6 @@ static int run_pod(struct options *options, struct restart *restart, enum pod_ne
 		tell(options->ready_fd, "READY", NULL);
 		return 0;
 	}
-	if (options->upgraded)
-		upgrade_adopt_helpers(&pod);
 	restart_note_start(restart, &pod);
 	tell_outcome(&pod, options);
 	trim_memory();
@@ -241,6 +244,20 @@ static int release_cgroup(const char *path)
 	return 0;
 }
 
+/* What cannot be written (the disk is full) does not end the waiting: SIGTERM is heard without it,
+ * and the next start writes the record anew. */
+static void show_waiting(struct pod *pod)
+{
+	struct err err = {};
+
+	if (server_new(pod, &pod->server, &err) < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
+	if (pod_set_phase(pod, POD_RESTARTING, &err) < 0)
+		fprintf(stderr, "podd: pod %s: %s; it is started again nevertheless\n", pod->path,
+			err.msg);
+	manager_waiting(pod);
+}
+
 /* Until the pod is to be started again, or a person stops it. */
 static int wait_to_restart(
 	const struct options *options, struct restart *restart, enum pod_next *ret_next)
@@ -260,19 +277,14 @@ static int wait_to_restart(
 	if (r == 0)
 		r = events_new(&pod, &pod.events, &err);
 	if (r == 0)
-		r = server_new(&pod, &pod.server, &err);
-	if (r == 0)
 		r = restart_wait(&pod, restart_delay_us(restart), &err);
-	if (r == 0) {
-		pod.state.restarts = restart->total;
-		r = pod_set_phase(&pod, POD_RESTARTING, &err);
-	}
 	if (r < 0) {
 		fprintf(stderr, "podd: pod %s: it is not started again: %s\n", options->path,
 			err.msg);
 		return EXIT_FAILED;
 	}
-	manager_waiting(&pod);
+	pod.state.restarts = restart->total;
+	show_waiting(&pod);
 	r = sd_event_loop(pod.event);
 	*ret_next = pod.next;
 	return r < 0 ? EXIT_FAILED : r;
@@ -356,7 +368,7 @@ int main(int argc, char **argv)
 			only_check = true;
 			break;
 		case 'u':
-			options.upgraded = true;
+			/* The program before says so; it makes no difference. */
 			break;
 		case 'c':
 			release = true;

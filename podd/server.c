@@ -516,6 +516,8 @@ void server_finish_stops(struct server *server, int result)
 
 void server_flush(struct server *server)
 {
+	if (!server)
+		return;
 	for (struct connection *c = server->first; c; c = c->next) {
 		struct pollfd poll_fd = {.fd = c->fd, .events = POLLOUT};
 

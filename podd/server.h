@@ -67,5 +67,5 @@ void server_broadcast(struct server *server, const struct json *parameters);
 void server_finish_stops(struct server *server, int result);
 void connection_wait_for_stop(struct connection *connection);
 
-/* Writes out what is queued, waiting a little: before podd ends. */
+/* Writes out what is queued, waiting a little: before podd ends. NULL is accepted. */
 void server_flush(struct server *server);
