@@ -196,10 +196,10 @@ static void check_leaving(struct doctor *doctor)
 		return;
 	found = doctor_netlink_rules(netlink, NFPROTO_INET, TABLE, "leave");
 	if (found == -ENOENT || (found >= 0 && found != 1))
-		doctor_find(doctor, "rules", DOCTOR_NOTHING, NULL,
+		doctor_find(doctor, "rules", DOCTOR_RULES, NULL,
 			"the chain leave of the table inet " TABLE
 			" is not as it was set: what is sent by containers with networks of their "
-			"own gets no answers; stop the pod and start it");
+			"own gets no answers");
 }
 
 static bool warned_of_libslirp(const struct doctor *doctor)

@@ -37,8 +37,9 @@
 
 #define STOP_TIMEOUT_S 10
 #define EXIT_FAILED 125
-/* The pod runs, but could not be taken over: worth another try (sysexits.h has it as EX_TEMPFAIL). */
-#define EXIT_NOT_ADOPTED 75
+/* Worth another try (sysexits.h has it as EX_TEMPFAIL): the pod runs, but could not be taken over, or
+ * the pod around it does not run. */
+#define EXIT_TRY_AGAIN 75
 #define EXIT_USAGE 2
 
 static const char help[] =
@@ -209,7 +210,7 @@ static int run_pod(struct options *options, struct restart *restart, enum pod_ne
 		/* A later try may have it better: a program or a file may be back by then. */
 		if (restart->is_due && is_there && !pod.adopted)
 			*ret_next = POD_NEXT_WAIT;
-		return pod.adopted ? EXIT_NOT_ADOPTED : EXIT_FAILED;
+		return pod.adopted || r == -EHOSTDOWN ? EXIT_TRY_AGAIN : EXIT_FAILED;
 	}
 	if (r > 0) {
 		/* Who hears that finds nobody here any more. */

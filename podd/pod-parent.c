@@ -17,7 +17,9 @@
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +31,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "deadline.h"
 #include "fd.h"
 #include "file.h"
 #include "hierarchy.h"
@@ -43,6 +46,7 @@
 #define DETACH_TIMEOUT_MS 25000
 #define HOOK_OUTPUT_MAX 2048
 #define HELPER_TEXT_MAX 512
+#define HELPERS_TIMEOUT_MS 30000
 #define RESOLV_MAX (64 * 1024)
 #define FDINFO_MAX 4096
 #define PID_LINE "\nPid:\t"
@@ -265,6 +269,15 @@ static void help_and_tell(const struct pod *pod, const struct pod_state *parent,
 	_exit(0);
 }
 
+/* Not another process, whatever was told. */
+static void kill_child(pid_t pid)
+{
+	siginfo_t info;
+
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+		kill(pid, SIGKILL);
+}
+
 static void reap(pid_t pid)
 {
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -272,11 +285,15 @@ static void reap(pid_t pid)
 }
 
 /* Return: the pid or -errno. */
-static pid_t read_answer(int input, enum helper *ret_helper, struct err *err)
+static pid_t read_answer(int input, int64_t deadline, enum helper *ret_helper, struct err *err)
 {
+	struct pollfd poll_fd = {.fd = input, .events = POLLIN};
 	struct helper_answer answer;
 	ssize_t n;
 
+	/* The root of the pod around can stop it. */
+	if (poll(&poll_fd, 1, (int)deadline_left_ms(deadline, HELPERS_TIMEOUT_MS)) == 0)
+		return err_set(err, -ETIMEDOUT, "the process that makes podd-outer does not come to an end");
 	do {
 		n = read(input, &answer, sizeof(answer));
 	} while (n < 0 && errno == EINTR);
@@ -292,11 +309,12 @@ static pid_t read_answer(int input, enum helper *ret_helper, struct err *err)
  * failure, with the second helper's pid in any case in which there is one. */
 static int read_answers(int input, pid_t told[2], struct err *err)
 {
+	int64_t deadline = deadline_now_ms() + HELPERS_TIMEOUT_MS;
 	int failed = 0;
 
 	for (size_t i = 0; i < 2; i++) {
 		enum helper helper = HELPER_FIRST;
-		pid_t pid = read_answer(input, &helper, err);
+		pid_t pid = read_answer(input, deadline, &helper, err);
 
 		if (pid < 0 && helper == HELPER_FIRST)
 			return pid;
@@ -359,9 +377,15 @@ int pod_clone_in_parent(const struct pod *pod, const int fds[OUTER_START_FDS], p
 	}
 	close(take_fd(&output));
 	r = read_answers(input, told, err);
+	if (r == -ETIMEDOUT)
+		kill_child(first);
 	reap(first);
-	if (told[HELPER_FIRST] > 0)
+	/* They are podd's children, unless somebody has lied about it. */
+	if (told[HELPER_FIRST] > 0) {
+		if (r == -ETIMEDOUT)
+			kill_child(told[HELPER_FIRST]);
 		reap(told[HELPER_FIRST]);
+	}
 	if (r == 0)
 		r = check_outer(told[HELPER_SECOND], &parent, err);
 	if (r == 0)

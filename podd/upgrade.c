@@ -122,7 +122,7 @@ static int check_child(int podfd, const char *name, struct err *err)
 	autoclose int childfd = -1;
 	int r;
 
-	r = hierarchy_open_child(podfd, name, false, &childfd, err);
+	r = hierarchy_open_any_child(podfd, name, &childfd, err);
 	if (r == 0) {
 		r = attachment_load(childfd, &attachment, err);
 		r = r == -ENOENT ? 0 : r;
@@ -133,12 +133,13 @@ static int check_child(int podfd, const char *name, struct err *err)
 			r = container_state_load(childfd, &state, err);
 	}
 	/* One that is removed meanwhile. */
-	return r == -ENOENT ? 0 : r < 0 ? err_wrap(err, r, "container %s", name) : 0;
+	return r == -ENOENT ? 0 : r < 0 ? err_wrap(err, r, "%s", name) : 0;
 }
 
 static int check_records(int podfd, struct err *err)
 {
 	cleanup(pod_network_done) struct pod_network network = {};
+	cleanup(attachment_done) struct attachment attachment = {};
 	cleanup(pod_state_done) struct pod_state state = {};
 	cleanup(pod_spec_done) struct pod_spec spec = {};
 	autostrv names = NULL;
@@ -150,7 +151,9 @@ static int check_records(int podfd, struct err *err)
 	if (r == 0)
 		r = pod_network_load(podfd, &network, err);
 	if (r == 0 || r == -ENOENT)
-		r = hierarchy_children(podfd, HIERARCHY_CONTAINERS, &names, err);
+		r = attachment_load(podfd, &attachment, err);
+	if (r == 0 || r == -ENOENT)
+		r = hierarchy_children(podfd, HIERARCHY_ANY, &names, err);
 	for (size_t i = 0; r == 0 && names[i]; i++)
 		r = check_child(podfd, names[i], err);
 	return r;

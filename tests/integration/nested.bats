@@ -342,8 +342,7 @@ end_chain() {
 	check 0 '^$' podctl doctor net0/rules
 	inside net0/rules nft delete chain inet podd leave
 	check 1 "net0/rules: rules: .*leave" podctl doctor net0/rules
-	podctl stop -t 0 net0/rules
-	podctl start net0/rules
+	check 0 'fixed' podctl doctor --fix net0/rules
 	check 0 '^$' podctl doctor net0/rules
 	podctl rm -f -t 0 net0/rules
 }

@@ -95,6 +95,7 @@ version_of() { json "$(pod_dir "$1")/state.json" .poddVersion; }
 	"$PODD_STAGE/bin/podctl" enter net0 -- busybox nc -l -p 18085 <"$BATS_TEST_TMPDIR/served" >"$BATS_TEST_TMPDIR/heard" 3>&- &
 	started+=($!)
 	exec 8>"$BATS_TEST_TMPDIR/served"
+	inside net0 timeout 10 sh -c 'until [ -n "$(ss -Hltn "sport = :18085")" ]; do :; done'
 	podctl port add net0 18086:18085 >/dev/null
 	exec 9<>/dev/tcp/127.0.0.1/18086
 	echo before >&9
