@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Ports and egress rules in plans: see apply-plan-internal.h. They are compared by their texts, as they
- * were asked for and as rules are expanded to. */
+/* Ports and egress rules in plans: see apply-plan-internal.h. They are compared by their texts, as
+ * they were asked for and as rules are expanded to. */
 
 #include "apply-plan-internal.h"
 
@@ -146,12 +146,12 @@ static void plan_rules(struct planning *planning, const char *path, const struct
 void traffic_plan(struct planning *planning, const char *path, const struct traffic *traffic)
 {
 	if (traffic->remove_ports)
-		apply_add_words(STEP(planning->plan, APPLY_CHANGE, path, "a port is not wanted", "port",
-				  "rm", path),
+		apply_add_words(STEP(planning->plan, APPLY_CHANGE, path, "a port is not wanted",
+					"port", "rm", path),
 			traffic->remove_ports);
 	if (traffic->add_ports)
-		apply_add_words(STEP(planning->plan, APPLY_CHANGE, path, "a port is missing", "port",
-				  "add", path),
+		apply_add_words(STEP(planning->plan, APPLY_CHANGE, path, "a port is missing",
+					"port", "add", path),
 			traffic->add_ports);
 	if (!same(traffic->rules, traffic->old_rules))
 		plan_rules(planning, path, traffic);

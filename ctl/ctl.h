@@ -40,7 +40,7 @@ struct ctl_verb {
 	size_t operands_max;      /* SIZE_MAX: any number */
 	bool command_follows;     /* options end at the second operand, a command */
 	bool command_first;       /* options end at the first operand, a command */
-	bool passes_status;       /* ends with a command's status: wrong use is CTL_FAILED, as podman's */
+	bool passes_status; /* ends with a command's status: wrong use is CTL_FAILED, as podman's */
 	bool no_root;             /* works without a hierarchy */
 	/* argv[0] is the first argument after the verb. Return: the exit status. */
 	int (*run)(const struct ctl *ctl, int argc, char **argv);

@@ -22,7 +22,6 @@
 #include "doctor.h"
 
 #define NETNS_DIR "/run/netns"
-#define LEASE_BYTES_MAX 4096
 #define HOOK_TIMEOUT_MS 25000
 #define HOOK_OUTPUT_MAX (1024 * 1024)
 #define HOOK_ERRORS_MAX 4096
@@ -48,41 +47,17 @@ static bool is_attached(const struct doctor_child *child)
 
 /* ---- leases ---- */
 
-/* "ID\r\nIFNAME", or the first line only. Return: 0, -EINVAL, -errno. */
-static int read_lease(int dirfd, const char *name, char **ret_id, char **ret_ifname)
-{
-	autofree char *text = NULL;
-	autostrv lines = NULL;
-	size_t length;
-	int r;
-
-	r = file_read(dirfd, name, LEASE_BYTES_MAX, &text, &length, NULL);
-	if (r < 0)
-		return r;
-	for (char *c = text; *c; c++)
-		if (*c == '\r')
-			*c = '\n';
-	if (strv_split(text, '\n', &lines) < 0)
-		return -ENOMEM;
-	if (!lines || !lines[0])
-		return -EINVAL;
-	*ret_id = strdup(lines[0]);
-	*ret_ifname = lines[1] ? strdup(lines[1]) : NULL;
-	return *ret_id ? 0 : -ENOMEM;
-}
-
 static void check_lease(struct doctor *doctor, int dirfd, const char *network, const char *address)
 {
-	autofree char *id = NULL;
-	autofree char *ifname = NULL;
+	autostrv lease = NULL;
 
-	if (read_lease(dirfd, address, &id, &ifname) < 0 ||
-		find_network(doctor_child_of_id(doctor, id), network, ifname))
+	if (cni_lease_read(dirfd, address, &lease) < 0 ||
+		find_network(doctor_child_of_id(doctor, lease[0]), network, lease[1]))
 		return;
 	doctor_find(doctor, "lease", DOCTOR_COLLECT, NULL,
 		"network %s: the address %s is kept for %s, which is not attached: nobody else "
 		"gets it",
-		network, address, id);
+		network, address, lease[0]);
 }
 
 static void check_leases_of(struct doctor *doctor, int networks, const char *network)
@@ -131,10 +106,9 @@ static void find_missing_leases(struct doctor *doctor, int networks,
 				faccessat(networks, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0))
 			continue;
 		doctor_find(doctor, "lease", DOCTOR_LEASE, object,
-			"network %s: the address %s of container %s is not kept for it: another "
-			"one "
-			"could get it",
-			network->name, address, child->name);
+			"network %s: the address %s of %s %s is not kept for it: another one could "
+			"get it",
+			network->name, address, doctor_child_kind(child), child->name);
 	}
 }
 
@@ -186,10 +160,10 @@ static void find_missing_results(struct doctor *doctor, struct json *const *entr
 	for (size_t i = 0; i < child->attachment.n_networks; i++)
 		if (!has_result(entries, n, child->attachment.id, &child->attachment.networks[i]))
 			doctor_find(doctor, "cache", DOCTOR_NOTHING, NULL,
-				"network %s: its result for container %s is gone: its plugins will "
-				"have "
-				"to do without; start the container again",
-				child->attachment.networks[i].name, child->name);
+				"network %s: its result for %s %s is gone: its plugins will have "
+				"to do without; start the %s again",
+				child->attachment.networks[i].name, doctor_child_kind(child),
+				child->name, doctor_child_kind(child));
 }
 
 void doctor_check_caches(struct doctor *doctor)
@@ -221,7 +195,8 @@ void doctor_check_caches(struct doctor *doctor)
 /* Is that the netns of its record? */
 static bool is_bound(int dirfd, const struct attachment *attachment)
 {
-	autoclose int fd = openat(dirfd, attachment->id, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	autoclose int fd =
+		openat(dirfd, attachment->id, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	struct ns_id id = {};
 	struct statfs fs;
 
@@ -251,9 +226,9 @@ void doctor_check_netns(struct doctor *doctor)
 		if (is_attached(child) && !is_bound(dirfd, &child->attachment))
 			doctor_find(doctor, "netns", DOCTOR_COLLECT, NULL,
 				NETNS_DIR
-				"/%s in the pod is not the network namespace of container %s: its "
-				"plugins cannot work on it",
-				child->attachment.id, child->name);
+				"/%s in the pod is not the network namespace of %s %s: its plugins "
+				"cannot work on it",
+				child->attachment.id, doctor_child_kind(child), child->name);
 	}
 }
 

@@ -33,6 +33,8 @@
 #define CGROUP_TIMEOUT_MS 2000
 #define HOOK_TIMEOUT_MS 110000
 #define HOOK_OUTPUT_MAX 65536
+/* What is done in the pod's namespaces meets what its root has made there. */
+#define INSIDE_TIMEOUT_S 20
 
 /* One finding that is dealt with. */
 struct fix {
@@ -187,7 +189,7 @@ static int detach(const struct fix *fix, struct err *err)
 	autoclose int childfd = -1;
 	int r;
 
-	r = hierarchy_open_child(fix->running.podfd, fix->object, false, &childfd, err);
+	r = hierarchy_open_any_child(fix->running.podfd, fix->object, &childfd, err);
 	if (r == 0)
 		r = attachment_load(childfd, &attachment, err);
 	if (r == -ENOENT)
@@ -290,13 +292,26 @@ static int mend_interface(const struct doctor *doctor, char *const *words, struc
 	if (strcmp(words[0], "-") == 0)
 		return mend_link(words, err);
 	path = text_format("/run/netns/%s", words[0]);
-	netns = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	/* Who is root in the pod can have put anything there. */
+	netns = path ? open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC) : -1;
 	if (netns < 0 || setns(netns, CLONE_NEWNET) < 0)
 		return err_errno(err, "entering the network namespace of %s", words[0]);
 	return mend_link(words, err);
 }
 
 typedef int inside_function(const struct doctor *doctor, char *const *words, struct err *err);
+
+/* The kernel ends the process. */
+static void end_by_deadline(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	signal(SIGALRM, SIG_DFL);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	alarm(INSIDE_TIMEOUT_S);
+}
 
 static void __attribute__((noreturn))
 act_inside(const struct fix *fix, inside_function *function, int output)
@@ -309,6 +324,7 @@ act_inside(const struct fix *fix, inside_function *function, int output)
 	struct err err = {};
 	int r;
 
+	end_by_deadline();
 	r = strv_split(fix->object, ' ', &words) < 0 ? err_oom(&err) : doctor_enter(&doctor, &err);
 	if (r == 0)
 		r = function(&doctor, words, &err);
@@ -338,6 +354,8 @@ static int inside(const struct fix *fix, inside_function *function, struct err *
 		return err_errno(err, "starting a process for the pod's namespaces");
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+		return err_set(err, -ETIMEDOUT, "it took too long");
 	return status ? err_set(err, -EIO, "%s", text && *text ? text : "it was killed") : 0;
 }
 

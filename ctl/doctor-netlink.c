@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "cleanup.h"
+#include "cidr.h"
 #include "text.h"
 
 #define REQUEST_MAX 512
@@ -172,27 +173,20 @@ int doctor_netlink_up(int fd, unsigned index)
 /* ---- addresses ---- */
 
 struct address {
-	int family;
-	unsigned char bytes[sizeof(struct in6_addr)];
-	size_t length;
-	uint32_t prefix;
+	struct cidr cidr;
+	size_t length; /* of the address itself */
 	unsigned index;
 	bool found;
 };
 
 static int parse_address(const char *text, struct address *ret)
 {
-	const char *slash = strchr(text, '/');
-	char host[INET6_ADDRSTRLEN];
-
-	*ret = (struct address){.family = strchr(text, ':') ? AF_INET6 : AF_INET};
-	ret->length = ret->family == AF_INET6 ? sizeof(struct in6_addr) : sizeof(struct in_addr);
-	if (!slash || (size_t)(slash - text) >= sizeof(host) ||
-		text_to_uint32(slash + 1, 0, (uint32_t)ret->length * 8, &ret->prefix) < 0)
+	*ret = (struct address){};
+	if (cidr_parse(text, &ret->cidr) < 0)
 		return -EINVAL;
-	memcpy(host, text, (size_t)(slash - text));
-	host[slash - text] = '\0';
-	return inet_pton(ret->family, host, ret->bytes) == 1 ? 0 : -EINVAL;
+	ret->length = ret->cidr.family == AF_INET6 ? sizeof(struct in6_addr)
+						   : sizeof(struct in_addr);
+	return 0;
 }
 
 static void look_at_address(const struct nlmsghdr *message, void *opaque)
@@ -200,11 +194,12 @@ static void look_at_address(const struct nlmsghdr *message, void *opaque)
 	const struct ifaddrmsg *info = NLMSG_DATA(message);
 	struct address *address = opaque;
 
-	if (info->ifa_index != address->index || info->ifa_prefixlen != address->prefix)
+	if (info->ifa_index != address->index || info->ifa_prefixlen != address->cidr.prefix)
 		return;
-	address->found |=
-		attribute_is(message, sizeof(*info), IFA_LOCAL, address->bytes, address->length) ||
-		attribute_is(message, sizeof(*info), IFA_ADDRESS, address->bytes, address->length);
+	address->found |= attribute_is(message, sizeof(*info), IFA_LOCAL, &address->cidr.in6,
+				  address->length) ||
+			  attribute_is(message, sizeof(*info), IFA_ADDRESS, &address->cidr.in6,
+				  address->length);
 }
 
 int doctor_netlink_has_address(int fd, unsigned index, const char *text)
@@ -218,7 +213,7 @@ int doctor_netlink_has_address(int fd, unsigned index, const char *text)
 	if (r < 0)
 		return r;
 	address.index = index;
-	info.ifa_family = (unsigned char)address.family;
+	info.ifa_family = (unsigned char)address.cidr.family;
 	begin(&request, RTM_GETADDR, NLM_F_DUMP, &info, sizeof(info));
 	r = ask(fd, &request, look_at_address, &address);
 	return r < 0 ? r : address.found;
@@ -234,12 +229,12 @@ int doctor_netlink_add_address(int fd, unsigned index, const char *text)
 	r = parse_address(text, &address);
 	if (r < 0)
 		return r;
-	info.ifa_family = (unsigned char)address.family;
-	info.ifa_prefixlen = (unsigned char)address.prefix;
-	info.ifa_flags = address.family == AF_INET6 ? IFA_F_NODAD : 0;
+	info.ifa_family = (unsigned char)address.cidr.family;
+	info.ifa_prefixlen = (unsigned char)address.cidr.prefix;
+	info.ifa_flags = address.cidr.family == AF_INET6 ? IFA_F_NODAD : 0;
 	begin(&request, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE, &info, sizeof(info));
-	add_attribute(&request, IFA_LOCAL, address.bytes, address.length);
-	add_attribute(&request, IFA_ADDRESS, address.bytes, address.length);
+	add_attribute(&request, IFA_LOCAL, &address.cidr.in6, address.length);
+	add_attribute(&request, IFA_ADDRESS, &address.cidr.in6, address.length);
 	r = ask(fd, &request, NULL, NULL);
 	return r == -EEXIST ? 0 : r;
 }

@@ -186,6 +186,22 @@ static void check_queue(struct doctor *doctor, int netlink)
 			"slower");
 }
 
+/* Of a pod whose way out is a CNI network: who is there has no routes back into the pod. */
+static void check_leaving(struct doctor *doctor)
+{
+	autoclose int netlink = -1;
+	int found;
+
+	if (doctor_netlink_open(NETLINK_NETFILTER, &netlink) < 0)
+		return;
+	found = doctor_netlink_rules(netlink, NFPROTO_INET, TABLE, "leave");
+	if (found == -ENOENT || (found >= 0 && found != 1))
+		doctor_find(doctor, "rules", DOCTOR_RULES, NULL,
+			"the chain leave of the table inet " TABLE
+			" is not as it was set: what is sent by containers with networks of their "
+			"own gets no answers");
+}
+
 static bool warned_of_libslirp(const struct doctor *doctor)
 {
 	for (size_t i = 0; doctor->state.warnings && doctor->state.warnings[i]; i++)
@@ -206,6 +222,8 @@ void doctor_check_rules(struct doctor *doctor)
 		{"answer_input", 1, 0}, {"answer_output", 1, 0}};
 	autoclose int netlink = -1;
 
+	if (doctor->spec.net == POD_NET_CNI)
+		check_leaving(doctor);
 	if (!doctor->state.tap || warned_of_libslirp(doctor) ||
 		doctor_netlink_open(NETLINK_NETFILTER, &netlink) < 0)
 		return;
@@ -299,8 +317,8 @@ static void check_interface(struct doctor *doctor, const struct doctor_child *ch
 	const struct attachment_network *network, const struct results *results, int netlink)
 {
 	cleanup(wanted_done) struct wanted wanted = {.check = "interface"};
-	autofree char *what =
-		text_format("interface %s of container %s", network->ifname, child->name);
+	autofree char *what = text_format("interface %s of %s %s", network->ifname,
+		doctor_child_kind(child), child->name);
 	autofree char *meaning =
 		text_format("network %s does not reach it as it did", network->name);
 	const struct json *result = find_result(results, child->attachment.id, network);
@@ -316,7 +334,8 @@ static void check_interface(struct doctor *doctor, const struct doctor_child *ch
 		return;
 	if (r == -ENODEV)
 		doctor_find(doctor, "interface", DOCTOR_NOTHING, NULL,
-			"%s is gone: %s; start the container again", what, meaning);
+			"%s is gone: %s; start the %s again", what, meaning,
+			doctor_child_kind(child));
 	if (r < 0)
 		return;
 	for (size_t i = 0; network->addresses && network->addresses[i]; i++)
@@ -329,7 +348,8 @@ static void check_child(
 	struct doctor *doctor, const struct doctor_child *child, const struct results *results)
 {
 	autofree char *path = text_format("/run/netns/%s", child->attachment.id);
-	autoclose int netns = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	autoclose int netns =
+		path ? open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC) : -1;
 	autoclose int netlink = -1;
 
 	/* That it is missing is told by another check. */

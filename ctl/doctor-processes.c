@@ -134,7 +134,8 @@ void doctor_check_left_over(struct doctor *doctor)
 		{"cni", "leases and results of CNI plugins"},
 		{"runtime", "what its runtimes kept"},
 	};
-	static const char *const sockets[] = {"control.sock", "outer.sock", "uplink.sock"};
+	static const char *const sockets[] = {
+		"control.sock", "outer.sock", "uplink.sock", "metrics.sock"};
 
 	if (!doctor->has_state || doctor->podd_alive || !has_ended(doctor->state.phase))
 		return;
@@ -191,14 +192,13 @@ void doctor_check_attachments(struct doctor *doctor)
 			continue;
 		if (!doctor->runs && has_ended(doctor->state.phase) && !doctor->podd_alive)
 			doctor_find(doctor, "attachment", DOCTOR_CLEAN, NULL,
-				"container %s is recorded as attached, and the pod does not run",
-				child->name);
+				"%s %s is recorded as attached, and the pod does not run",
+				doctor_child_kind(child), child->name);
 		/* The shim's runtime detaches what the shim starts. */
 		else if (doctor->runs && !(child->has_state && proc_alive(&child->state.shim)))
 			doctor_find(doctor, "attachment", DOCTOR_DETACH, child->name,
-				"container %s (%s) has ended and is not detached: it keeps its "
-				"addresses",
-				child->name, attachment->id);
+				"%s %s (%s) has ended and is not detached: it keeps its addresses",
+				doctor_child_kind(child), child->name, attachment->id);
 	}
 }
 

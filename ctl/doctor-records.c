@@ -19,6 +19,11 @@
 /* One line for each lock of the machine. */
 #define LOCKS_BYTES_MAX (16 * 1024 * 1024)
 
+static bool has_file(int fd, const char *name)
+{
+	return faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* ---- loading ---- */
 
 static void load_made(struct doctor *doctor, struct doctor_child *child)
@@ -44,21 +49,23 @@ static void load_child(struct doctor *doctor, struct doctor_child *child)
 	struct err err = {};
 	int r;
 
-	r = hierarchy_open_child(doctor->podfd, child->name, false, &child->fd, &err);
+	r = hierarchy_open_any_child(doctor->podfd, child->name, &child->fd, &err);
 	if (r < 0) {
 		if (r != -ENOENT)
 			doctor_find(doctor, "record", DOCTOR_NOTHING, NULL, "container %s: %s",
 				child->name, err.msg);
 		return;
 	}
-	child->is_made = container_is_made(child->fd);
+	child->is_pod = has_file(child->fd, RECORD_POD);
+	child->is_made = !child->is_pod && container_is_made(child->fd);
 	if (child->is_made)
 		load_made(doctor, child);
 	r = attachment_load(child->fd, &child->attachment, &err);
 	child->is_attached = r == 0;
 	if (r < 0 && r != -ENOENT)
 		doctor_find(doctor, "record", DOCTOR_NOTHING, NULL,
-			"container %s: %s; podctl rm -f gives it up", child->name, err.msg);
+			"%s %s: %s; podctl rm -f gives it up", doctor_child_kind(child),
+			child->name, err.msg);
 }
 
 static void load_children(struct doctor *doctor)
@@ -66,7 +73,7 @@ static void load_children(struct doctor *doctor)
 	struct err err = {};
 	size_t n;
 
-	if (hierarchy_children(doctor->podfd, HIERARCHY_CONTAINERS, &doctor->names, &err) < 0) {
+	if (hierarchy_children(doctor->podfd, HIERARCHY_ANY, &doctor->names, &err) < 0) {
 		doctor_find(doctor, "record", DOCTOR_NOTHING, NULL, "children: %s", err.msg);
 		return;
 	}
@@ -140,6 +147,11 @@ void doctor_done(struct doctor *doctor)
 	pod_state_done(&doctor->state);
 }
 
+const char *doctor_child_kind(const struct doctor_child *child)
+{
+	return child->is_pod ? "pod" : "container";
+}
+
 const struct doctor_child *doctor_child_of_id(const struct doctor *doctor, const char *id)
 {
 	for (size_t i = 0; i < doctor->n_children; i++)
@@ -168,11 +180,6 @@ void doctor_check_records(struct doctor *doctor)
 }
 
 /* ---- half-made, half-removed ---- */
-
-static bool has_file(int fd, const char *name)
-{
-	return faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
 
 /* To try it would be in the way of who takes it. By inode alone: the device that the kernel prints
  * is another than stat(2)'s on some file systems. */
@@ -203,7 +210,7 @@ static void find_unfinished_children(struct doctor *doctor)
 	for (size_t i = 0; i < doctor->n_children; i++) {
 		const struct doctor_child *child = &doctor->children[i];
 
-		if (child->fd < 0 || child->is_made || child->is_attached ||
+		if (child->fd < 0 || child->is_pod || child->is_made || child->is_attached ||
 			has_file(child->fd, RECORD_ATTACHMENT) ||
 			has_file(child->fd, RECORD_ERROR) ||
 			doctor_child_is_busy(doctor, child->name))

@@ -114,7 +114,8 @@ static void examine(
 	struct err err = {};
 
 	doctor_load(&doctor);
-	*ret_containers = doctor.n_children;
+	for (size_t i = 0; i < doctor.n_children; i++)
+		*ret_containers += !doctor.children[i].is_pod;
 	run_checks(&doctor, false);
 	if (doctor.runs && doctor.has_spec) {
 		if (doctor_enter(&doctor, &err) < 0)

@@ -41,7 +41,8 @@ enum doctor_action {
 
 struct doctor_child {
 	const char *name;
-	int fd; /* its directory; -1: cannot be opened */
+	int fd;	    /* its directory; -1: cannot be opened */
+	bool is_pod; /* in the pod: examined by itself, but attached to this one's networks */
 	bool is_made;
 	bool is_attached; /* has an attachment, loaded */
 	struct attachment attachment;
@@ -78,6 +79,8 @@ void doctor_find(struct doctor *doctor, const char *check, enum doctor_action ac
 /* Loads the records of a pod, and finds those that cannot be loaded. */
 void doctor_load(struct doctor *doctor);
 void doctor_done(struct doctor *doctor);
+/* "container" or "pod" */
+const char *doctor_child_kind(const struct doctor_child *child);
 /* What belongs to the netns of that name in the pod's /run/netns. */
 const struct doctor_child *doctor_child_of_id(const struct doctor *doctor, const char *id);
 

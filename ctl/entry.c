@@ -89,7 +89,8 @@ static int fill_from_state(struct entry *entry, const struct pod_state *state)
 		entry->pid = state->outer.pid;
 		memcpy(entry->podd, state->podd_version, sizeof(entry->podd));
 	}
-	if ((phase == POD_FAILED || phase == POD_RESTARTING) && state->error && !(entry->problem = strdup(state->error)))
+	if ((phase == POD_FAILED || phase == POD_RESTARTING) && state->error &&
+		!(entry->problem = strdup(state->error)))
 		return -ENOMEM;
 	return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Runs journalctl with the container's id as the match and reads its JSON (systemd.journal-fields(7)
- * and the journal's "JSON Format"). The cursor of the last entry is where another run goes on.
+ * Runs journalctl with the container's id as the match and reads its JSON
+ * (systemd.journal-fields(7) and the journal's "JSON Format"). The cursor of the last entry is
+ * where another run goes on.
  */
 
 #include <errno.h>
@@ -34,8 +35,8 @@
 struct journal {
 	char *match;   /* CONTAINER_ID=... */
 	char **users;  /* _UID=..., which journald has from the kernel; one of them */
-	char *since;   /* not what an earlier container of that id has written; NULL with lines, which
-			* journalctl would count from there */
+	char *since; /* not what an earlier container of that id has written; NULL with lines, which
+		      * journalctl would count from there */
 	time_t created; /* the same, for what comes nevertheless */
 	char *lines;   /* or NULL */
 	char *cursor;  /* of the last entry that was read, or NULL */
@@ -225,8 +226,8 @@ static int add_user(struct journal *journal, uint32_t uid)
 	return match && strv_add(&journal->users, match) == 0 ? 0 : -ENOMEM;
 }
 
-/* podd-shim is the pod's root: by default the owner of the pod, with other maps perhaps somebody else
- * of the owner's. */
+/* podd-shim is the pod's root: by default the owner of the pod, with other maps perhaps somebody
+ * else of the owner's. */
 static int find_users(struct journal *journal, int podfd, struct err *err)
 {
 	struct pod_state state;

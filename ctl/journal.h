@@ -12,9 +12,9 @@
 
 struct journal;
 
-/* Anybody may send entries with the container's id: only those count that the pod's own podd-shim can
- * have sent. @podfd: the pod. @lines: most lines of what is there already; UINT64_MAX: all. With @follow, what is added comes
- * as well. Return: 0 or -errno. */
+/* Anybody may send entries with the container's id: only those count that the pod's own podd-shim
+ * can have sent. @podfd: the pod. @lines: most lines of what is there already; UINT64_MAX: all.
+ * With @follow, what is added comes as well. Return: 0 or -errno. */
 int journal_new(int podfd, const struct container_spec *spec, uint64_t lines, bool follow,
 	struct journal **ret, struct err *err);
 void journal_free(struct journal *journal);

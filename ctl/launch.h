@@ -23,6 +23,6 @@ struct launch {
  * podd's message, -ETIMEDOUT, -errno. */
 int launch_podd(const struct launch *launch, struct err *err);
 
-/* What a podd that is ready, or is not, says on its --ready-fd. Return: 0 ready, -EREMOTEIO with its
- * message, -ENODATA when it ended without either, -ETIMEDOUT, -errno. */
+/* What a podd that is ready, or is not, says on its --ready-fd. Return: 0 ready, -EREMOTEIO with
+ * its message, -ENODATA when it ended without either, -ETIMEDOUT, -errno. */
 int launch_await(const char *path, int ready, struct err *err);

@@ -23,6 +23,7 @@
 #include "launch.h"
 #include "lifecycle.h"
 #include "lost.h"
+#include "make-internal.h"
 #include "manager.h"
 
 #define LOCK_NAME "start.lock"
@@ -158,25 +159,29 @@ static int end_restart(struct held_pod *pod, struct err *err)
 	return err_set(err, -EBUSY, "it is being started again");
 }
 
-/* Starts a supervisor: the manager does, where the pod is its, and then what the unit runs may want
- * start.lock. What is only to be cleaned is no unit's. */
+int lifecycle_launch(const struct ctl *ctl, const struct launch *podd,
+	const struct pod_state *state, int *lock, struct err *err)
+{
+	if ((podd->no_start && pod_state_phase_now(state) != POD_RUNNING) ||
+		!manager_starts(ctl, podd->path, state))
+		return launch_podd(podd, err);
+	cleanup_close(lock);
+	*lock = -1;
+	return tell_outcome(podd->path, podd->podfd, manager_start(podd->path, err), err);
+}
+
 static int launch(const struct ctl *ctl, const char *path, struct held_pod *pod, bool no_start,
 	struct err *err)
 {
 	const struct launch podd = {
 		.root = ctl->root, .path = path, .podfd = pod->podfd, .no_start = no_start};
 
-	if ((no_start && pod->phase != POD_RUNNING) || !manager_starts(ctl, path, &pod->state)) {
-		/* A second podd-outer would take the place of one that nobody ends then. */
-		if (!no_start && lost_state(pod->podfd) && lost_runs(pod->podfd))
-			return err_set(err, -EBUSY,
-				"pod %s runs, but has lost its state.json: end it with podctl stop",
-				path);
-		return launch_podd(&podd, err);
-	}
-	cleanup_close(&pod->lock);
-	pod->lock = -1;
-	return tell_outcome(path, pod->podfd, manager_start(path, err), err);
+	/* A second podd-outer would take the place of one that nobody ends then. */
+	if (!no_start && !manager_starts(ctl, path, &pod->state) && lost_state(pod->podfd) &&
+		lost_runs(pod->podfd))
+		return err_set(err, -EBUSY,
+			"pod %s runs, but has lost its state.json: end it with podctl stop", path);
+	return lifecycle_launch(ctl, &podd, &pod->state, &pod->lock, err);
 }
 
 /* Starts a supervisor unless there is one that works. */
@@ -424,28 +429,6 @@ int lifecycle_clean(const struct ctl *ctl, const char *path, struct err *err)
 	return launch(ctl, path, &pod, true, err);
 }
 
-/* A directory that podctl create was killed over: nothing in it but empty directories. Return: 0;
- * -ENOENT when it is none; -EBUSY when there is more to it; -errno. */
-static int remove_unfinished(const struct ctl *ctl, const char *path, struct err *err)
-{
-	autoclose int rootfd = -1;
-	autoclose int fd = -1;
-	int r;
-
-	if (name_check_path(path, NULL) < 0 || name_depth(path) != 1)
-		return -ENOENT;
-	r = hierarchy_open_root(ctl->root, false, &rootfd, NULL);
-	if (r == 0)
-		r = file_open_dir(rootfd, path, &fd, NULL);
-	if (r < 0 || faccessat(fd, RECORD_POD, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return -ENOENT;
-	if (lost_runs(fd))
-		return err_set(err, -EBUSY,
-			"pod %s runs, though its pod.json is gone; podctl rm -f ends and removes it",
-			path);
-	return hierarchy_remove_pod(rootfd, path, err);
-}
-
 /* The uplink outlives a supervisor and an outer container that were both killed, and its tap keeps
  * the pod's network namespace: with the record it would be lost. */
 static void end_uplink(const struct held_pod *pod)
@@ -514,6 +497,17 @@ static int keep_podd_away(struct held_pod *pod, const char *path, int *ret_lock,
 	return refuse_running(pod, path, err);
 }
 
+/* The pod around has rules and totals of it, which the next one of that name shall not have. */
+static void tell_parent(const struct ctl *ctl, const char *path)
+{
+	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1];
+	autoclose int podfd = -1;
+
+	name_split(path, parent, leaf);
+	if (*parent && ctl_open_pod(ctl, parent, &podfd, NULL) == 0)
+		make_report(podfd, leaf, "remove");
+}
+
 int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err)
 {
 	autoheld pod = HELD_POD_NONE;
@@ -523,7 +517,7 @@ int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err)
 
 	r = hold_pod(ctl, path, &pod, err);
 	if (r == -ENOENT) {
-		int unfinished = remove_unfinished(ctl, path, err);
+		int unfinished = lost_remove_unfinished(ctl, path, err);
 
 		return unfinished == -ENOENT ? r : unfinished;
 	}
@@ -543,7 +537,11 @@ int lifecycle_remove(const struct ctl *ctl, const char *path, struct err *err)
 	if (r < 0)
 		return r;
 	r = hierarchy_open_root(ctl->root, false, &rootfd, err);
-	return r < 0 ? r : hierarchy_remove_pod(rootfd, path, err);
+	if (r == 0)
+		r = hierarchy_remove_pod(rootfd, path, err);
+	if (r == 0)
+		tell_parent(ctl, path);
+	return r;
 }
 
 int lifecycle_all(const struct ctl *ctl, bool children_first, char ***ret, struct err *err)

@@ -289,7 +289,8 @@ static off_t tail_in_buffer(struct log_files *files, struct tail *tail, off_t of
 
 		if (!newline && offset > 0)
 			break;
-		if (log_parse(files->form, files->buffer + start, *end - start, &entry, &skip) > 0 &&
+		if (log_parse(files->form, files->buffer + start, *end - start, &entry, &skip) >
+				0 &&
 			tail_count(tail, entry.is_partial))
 			return offset + (off_t)*end;
 		*end = start;

@@ -12,6 +12,7 @@
 
 #include "fd.h"
 #include "file.h"
+#include "hierarchy.h"
 #include "proc.h"
 #include "record.h"
 #include "varlink.h"
@@ -140,4 +141,25 @@ int lost_give_up(int podfd, uint32_t seconds, struct err *err)
 	}
 	/* podd has written it anew, unless something is in its way. */
 	return lost_state(podfd) ? file_remove_tree(podfd, RECORD_STATE, err) : 0;
+}
+
+int lost_remove_unfinished(const struct ctl *ctl, const char *path, struct err *err)
+{
+	autoclose int rootfd = -1;
+	autoclose int fd = -1;
+	int r;
+
+	if (name_check_path(path, NULL) < 0 || name_depth(path) != 1)
+		return -ENOENT;
+	r = hierarchy_open_root(ctl->root, false, &rootfd, NULL);
+	if (r == 0)
+		r = file_open_dir(rootfd, path, &fd, NULL);
+	if (r < 0 || faccessat(fd, RECORD_POD, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return -ENOENT;
+	if (lost_runs(fd))
+		return err_set(err, -EBUSY,
+			"pod %s runs, though its pod.json is gone; podctl rm -f ends and removes "
+			"it",
+			path);
+	return hierarchy_remove_pod(rootfd, path, err);
 }

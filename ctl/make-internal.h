@@ -141,8 +141,8 @@ int make_read_process(struct making *making);
 char *make_absolute(const char *path);
 
 /* Removes what is in children/NAME, the locked directory itself and container.json included, as
- * the pod's root where it is not the caller's. What was mounted or written in overlay/ goes first, so
- * that a container whose files cannot be removed stays one. */
+ * the pod's root where it is not the caller's. What was mounted or written in overlay/ goes first,
+ * so that a container whose files cannot be removed stays one. */
 struct make_place {
 	int podfd;
 	const char *pod;
@@ -152,5 +152,6 @@ struct make_place {
 };
 int make_remove_files(const struct make_place *place, struct err *err);
 
-/* Tells podd, when it is there, that a container was made ("create") or removed ("remove"). */
+/* Tells podd, when it is there, that a container was made ("create"), or that one or a pod in the
+ * pod was removed ("remove"). */
 void make_report(int podfd, const char *name, const char *type);

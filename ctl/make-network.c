@@ -29,7 +29,8 @@ static int check_cni_network(const struct making *making, const char *text)
 	r = oci_network_parse(text, &network, making->err);
 	if (r < 0)
 		return err_wrap(making->err, r, "--network");
-	r = cni_config_find(making->pod.cni_config_dirs, network.name, &builtin, &config, making->err);
+	r = cni_config_find(
+		making->pod.cni_config_dirs, network.name, &builtin, &config, making->err);
 	oci_network_done(&network);
 	return r;
 }
@@ -124,7 +125,8 @@ static int check_egress_network(const struct making *making)
 	}
 	if (pod_spec_is_nested(&making->pod) && making->pod.net == POD_NET_CNI)
 		return err_set(making->err, -EINVAL,
-			"--egress: what a pod in a pod sends is ruled by the one around it, for all that is "
+			"--egress: what a pod in a pod sends is ruled by the one around it, for "
+			"all that is "
 			"in it (podctl egress add %s RULE)",
 			spec->pod);
 	if (making->pod.net != POD_NET_SLIRP)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Removes a container that does not run: first what its processes wrote into an overlay, which belongs
- * to other users of the pod and is removed as the pod's root; then what tells that there is a
- * container; then the other files.
+ * Removes a container that does not run: first what its processes wrote into an overlay, which
+ * belongs to other users of the pod and is removed as the pod's root; then what tells that there is
+ * a container; then the other files.
  */
 
 #include <errno.h>
@@ -272,8 +272,8 @@ void make_report(int podfd, const char *name, const char *type)
 	varlink_client_call(client, VARLINK_INTERFACE ".Report", parameters, NULL, NULL, NULL);
 }
 
-/* A pod that was made for a container goes with its last one. While it runs that is podd's to do; one
- * that is ending may have looked for containers before this one was gone. */
+/* A pod that was made for a container goes with its last one. While it runs that is podd's to do;
+ * one that is ending may have looked for containers before this one was gone. */
 static void remove_pod(const struct removal *removal)
 {
 	struct pod_running pod = POD_RUNNING_NONE;

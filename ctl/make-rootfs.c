@@ -255,8 +255,8 @@ static int replace_option(struct volume *volume, const char *old, const char *ne
 	return strv_add(&volume->options, new);
 }
 
-/* What the mount that the source lies on forbids cannot be allowed again in the pod's user namespace
- * (mount_namespaces(7)): the runtime would fail to set the other options. */
+/* What the mount that the source lies on forbids cannot be allowed again in the pod's user
+ * namespace (mount_namespaces(7)): the runtime would fail to set the other options. */
 static int inherit_flags(struct making *making, struct volume *volume)
 {
 	struct statvfs st;

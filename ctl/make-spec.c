@@ -162,7 +162,8 @@ static int set_array_command(char ***command, const char *text, struct err *err)
 		return r;
 	for (size_t i = 0; i < json_length(array); i++)
 		if (!json_string(json_at(array, i)))
-			return err_set(err, -EINVAL, "--health-cmd: the array must have strings only");
+			return err_set(
+				err, -EINVAL, "--health-cmd: the array must have strings only");
 		else if (strv_add(&words, json_string(json_at(array, i))) < 0)
 			return err_oom(err);
 	if (words && words[0] && strcmp(words[0], "CMD-SHELL") == 0 && words[1] && !words[2])
@@ -182,8 +183,8 @@ static int read_seconds(const char *text, const char *option, uint32_t min, uint
 	if (quantity_parse_seconds(text, ret) < 0 || *ret < min ||
 		*ret > CONTAINER_HEALTH_SECONDS_MAX)
 		return err_set(err, -EINVAL,
-			"%s must be a time such as 30s or 1m30s, at most a week, not \"%s\"", option,
-			text);
+			"%s must be a time such as 30s or 1m30s, at most a week, not \"%s\"",
+			option, text);
 	return 0;
 }
 
@@ -233,7 +234,9 @@ static int read_log_option(struct container_spec *spec, const char *text, struct
 		spec->log_path = make_absolute(value);
 		r = spec->log_path ? 0 : err_oom(err);
 	} else if (length == strlen("tag") && strncmp(text, "tag", length) == 0) {
-		ctl_warning("--log-opt tag has no effect: entries are told apart by the container's id");
+		ctl_warning(
+			"--log-opt tag has no effect: entries are told apart by the container's "
+			"id");
 		r = 0;
 	}
 	if (r == -EINVAL || r == -ERANGE)
@@ -249,7 +252,8 @@ static void drop_file_options(struct container_spec *spec)
 	if (spec->log != LOG_JOURNALD && spec->log != LOG_NONE)
 		return;
 	if (spec->log_path || spec->log_max_size || spec->log_max_files > 1)
-		ctl_warning("--log-opt path, max-size and max-file have no effect with --log-driver %s",
+		ctl_warning(
+			"--log-opt path, max-size and max-file have no effect with --log-driver %s",
 			container_log_name(spec->log));
 	free(take_ptr(spec->log_path));
 	spec->log_max_size = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Makes a container: first everything is read, looked up and checked, and the documents are built in
- * memory; then children/NAME is made under the child's lock, container.json last. A directory without
- * it is what a killed podctl left, and makes room for the next.
+ * Makes a container: first everything is read, looked up and checked, and the documents are built
+ * in memory; then children/NAME is made under the child's lock, container.json last. A directory
+ * without it is what a killed podctl left, and makes room for the next.
  */
 
 #include <errno.h>

@@ -35,8 +35,8 @@ struct container_request {
 };
 struct container_request container_options_request(const struct container_options *options);
 
-/* "KEY=VALUE" or "KEY" into an object of strings, of at most RECORD_LABELS_MAX. @what names the option.
- * Return: 0, -EINVAL, -ENOMEM. */
+/* "KEY=VALUE" or "KEY" into an object of strings, of at most RECORD_LABELS_MAX. @what names the
+ * option. Return: 0, -EINVAL, -ENOMEM. */
 int make_add_pair(struct json *object, const char *text, const char *what, struct err *err);
 int make_add_pairs(struct json *object, char *const *texts, const char *what, struct err *err);
 

@@ -35,6 +35,11 @@
 #define CALL_TIMEOUT_MS 400000
 #define ERRORS_MAX 2048
 #define ARGUMENTS_MAX 12
+/* Of a pod in a pod. With Requires= the manager would stop it whenever it starts the podd around
+ * again, which that pod itself does not even notice. Should the pod around be away for a moment,
+ * the next try is not too soon. */
+#define AROUND_FORMAT                                                                              \
+	"[Unit]\nWants=%s\nAfter=%s\n[Service]\nRestartForceExitStatus=75\nRestartSec=1\n"
 
 static bool is_user(void)
 {
@@ -306,21 +311,39 @@ static int make_dirs(char *path)
 	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static int write_drop_in(const struct ctl *ctl, const char *pod, struct err *err)
+/* What the unit's drop-in has to say; "" when there is nothing. Return: 0, -EINVAL, -ENOMEM. */
+static int make_drop_in(const struct ctl *ctl, const char *pod, char **ret, struct err *err)
 {
-	autofree char *dir = drop_in_dir(pod);
+	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1], unit[UNIT_NAME_SIZE] = "";
 	autofree char *root = root_text(ctl->root);
-	autofree char *text = root ? text_format("[Service]\n" ROOT_LINE "%s\"\n", root) : NULL;
-	autoclose int dirfd = -1;
-	int r;
+	autofree char *variable = NULL;
 
-	if (!dir || !text)
+	if (!root)
 		return err_oom(err);
 	for (const char *c = root; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == '"' || *c == '\\')
 			return err_set(err, -EINVAL,
 				"the pods' directory has a character in its name that a unit's "
 				"file cannot have");
+	name_split(pod, parent, leaf);
+	if (*parent)
+		unit_name(parent, UNIT_SERVICE, unit);
+	variable = is_default_root(ctl) ? strdup("")
+					: text_format("[Service]\n" ROOT_LINE "%s\"\n", root);
+	if (variable)
+		*ret = *unit ? text_format(AROUND_FORMAT "%s", unit, unit, variable)
+			     : strdup(variable);
+	return variable && *ret ? 0 : err_oom(err);
+}
+
+static int write_drop_in(const char *pod, const char *text, struct err *err)
+{
+	autofree char *dir = drop_in_dir(pod);
+	autoclose int dirfd = -1;
+	int r;
+
+	if (!dir)
+		return err_oom(err);
 	r = make_dirs(dir);
 	if (r == 0)
 		dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -340,25 +363,37 @@ static void remove_drop_in(const char *pod)
 		rmdir(dir);
 }
 
+/* The pods around it: it is started after them, in their units. */
+static int enable_around(const struct ctl *ctl, const char *pod, struct err *err)
+{
+	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1];
+
+	name_split(pod, parent, leaf);
+	return !*parent || manager_is_enabled(ctl, parent) ? 0 : manager_enable(ctl, parent, err);
+}
+
 int manager_enable(const struct ctl *ctl, const char *pod, struct err *err)
 {
 	autofree char *other = drop_in_root(pod);
-	autofree char *ours = root_text(ctl->root);
+	autofree char *text = NULL;
 	char name[UNIT_NAME_SIZE];
 	int r;
 
 	unit_name(pod, UNIT_SERVICE, name);
 	r = check_manager(err);
+	if (r == 0)
+		r = enable_around(ctl, pod, err);
 	if (r < 0)
 		return r;
 	if (has_link(pod, "default.target.wants", UNIT_SERVICE) && !is_for_root(ctl, pod))
 		return err_set(err, -EEXIST,
 			"%s is enabled for a pod of that name in another directory%s%s", name,
 			other ? ": " : "", other ? other : "");
-	if (is_default_root(ctl))
+	r = make_drop_in(ctl, pod, &text, err);
+	if (r == 0 && *text)
+		r = write_drop_in(pod, text, err);
+	else if (r == 0)
 		remove_drop_in(pod);
-	else if (!text_equal(ours, other))
-		r = write_drop_in(ctl, pod, err);
 	return r < 0 ? r : call("enable", name, NULL, err);
 }
 

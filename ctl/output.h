@@ -17,7 +17,7 @@ struct output {
 	int own;             /* what is written to where it can be another, non-blocking; or -1 */
 	bool is_socket;
 	bool must_poll;      /* a write may wait, and cannot be told not to */
-	int error;           /* errno of the write that failed; what comes after it is thrown away */
+	int error; /* errno of the write that failed; what comes after it is thrown away */
 	const char *data;    /* what is still to be written, not owned */
 	size_t length;
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Pods for containers, see pod.h. Several podctl may want the same pod at once, and podd ends and
- * removes a pod of its own accord when it was made for a container: so whoever finds it going waits,
- * looks again and makes it anew.
+ * removes a pod of its own accord when it was made for a container: so whoever finds it going
+ * waits, looks again and makes it anew.
  */
 
 #include <stdio.h>
@@ -294,8 +294,8 @@ static int lock_root(const struct ctl *ctl, int *ret, struct err *err)
 	return 0;
 }
 
-/* A pod that is there already: may the container go there? Return: 0; -EAGAIN when it is about to go
- * away (it has by now); -errno. */
+/* A pod that is there already: may the container go there? Return: 0; -EAGAIN when it is about to
+ * go away (it has by now); -errno. */
 static int check_existing(const struct pod_running *pod, const struct pod_place *place,
 	struct err *err)
 {
@@ -319,7 +319,8 @@ static int check_existing(const struct pod_running *pod, const struct pod_place 
 	if (!is_stopping(pod))
 		return 0;
 	return await_podd(pod, STOPPING_TIMEOUT_MS) < 0
-		       ? err_set(err, -EBUSY, "pod %s is being stopped, and does not end", place->pod)
+		       ? err_set(err, -EBUSY, "pod %s is being stopped, and does not end",
+				 place->pod)
 		       : -EAGAIN;
 }
 

@@ -61,8 +61,9 @@ int request_send(int socket, const char *path, uint32_t type, uint32_t a, uint32
 			     : 0;
 	/* Nothing has been asked yet that SHIM_DONE could answer. */
 	r = receive_answer(socket, path, err);
-	return r < 0 ? r : err_set(err, -EPROTO, "container %s: its shim answers what was not asked",
-				   path);
+	return r < 0 ? r
+		     : err_set(err, -EPROTO, "container %s: its shim answers what was not asked",
+			       path);
 }
 
 int request_shim(const struct target *target, uint32_t type, uint32_t a, uint32_t b,

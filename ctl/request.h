@@ -7,9 +7,9 @@
 
 #include "target.h"
 
-/* Sends one message, with @fd (or -1). A shim that refused the connection has said why before it closed:
- * that is the error then. Return: 0; -EREMOTEIO with the shim's reason; -ESRCH when it went without
- * one: the container has ended; -EAGAIN; -errno. */
+/* Sends one message, with @fd (or -1). A shim that refused the connection has said why before it
+ * closed: that is the error then. Return: 0; -EREMOTEIO with the shim's reason; -ESRCH when it went
+ * without one: the container has ended; -EAGAIN; -errno. */
 int request_send(int socket, const char *path, uint32_t type, uint32_t a, uint32_t b, int fd,
 	struct err *err);
 

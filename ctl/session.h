@@ -15,8 +15,8 @@
 struct session_options {
 	const char *what;         /* the container's path, for messages */
 	bool input;               /* stdin goes to the process */
-	bool terminal;            /* the process has one: its size follows the caller's; with input, the
-				   * caller's is raw as long as it runs */
+	bool terminal; /* the process has one: its size follows the caller's; with input, the
+			* caller's is raw as long as it runs */
 	bool proxy;               /* signals go to the process; otherwise they end podctl */
 	bool only_start;          /* until SHIM_STARTED, and without a look at signals */
 	uint32_t answer;          /* what says that it works: SHIM_STARTED or SHIM_DONE */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Starting containers, see start.h: a shim is launched with one end of a socket pair, and says on it
- * what becomes of the start.
+ * Starting containers, see start.h: a shim is launched with one end of a socket pair, and says on
+ * it what becomes of the start.
  */
 
 #include <signal.h>
@@ -35,8 +35,8 @@ uint64_t start_order(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* In the pod's unit podd is the one to start it: the caller cannot put a process into another unit's
- * cgroup. Return: 1 when podd did, 0 when it is not for podd, -errno. */
+/* In the pod's unit podd is the one to start it: the caller cannot put a process into another
+ * unit's cgroup. Return: 1 when podd did, 0 when it is not for podd, -errno. */
 static int launch_by_podd(const struct start *start, int client, struct err *err)
 {
 	cleanup(supervisor_done) struct supervisor supervisor = SUPERVISOR_NONE;
@@ -151,9 +151,9 @@ static int publish(const struct start *start, struct err *err)
 	return supervisor_call(&supervisor, "Publish", parameters, NULL, err);
 }
 
-/* Its cgroup has its place, the rules that the container was made with hold before its program runs,
- * and its ports are taken.
- * From then on the rules are in podd's record, where they may be changed. */
+/* Its cgroup has its place, the rules that the container was made with hold before its program
+ * runs, and its ports are taken. From then on the rules are in podd's record, where they may be
+ * changed. */
 static int prepare(const struct start *start, struct err *err)
 {
 	autoclose int childfd = -1;

@@ -65,7 +65,8 @@ static int add_row(struct table *table, const struct json *scope)
 	snprintf(total, sizeof(total), "%" PRId64, supervisor_number(scope, "flowsTotal"));
 	snprintf(payload, sizeof(payload), "%s / %s",
 		format_bytes((uint64_t)supervisor_number(scope, "bytesOut"), first, sizeof(first)),
-		format_bytes((uint64_t)supervisor_number(scope, "bytesIn"), second, sizeof(second)));
+		format_bytes(
+			(uint64_t)supervisor_number(scope, "bytesIn"), second, sizeof(second)));
 	snprintf(frames, sizeof(frames), "%s / %s",
 		format_bytes((uint64_t)supervisor_number(scope, "frameBytesOut"), first,
 			sizeof(first)),

@@ -77,8 +77,8 @@ static int connect_control(
 	return r < 0 ? err_wrap(err, r, "pod %s", pod) : 0;
 }
 
-/* A supervisor that died is replaced by whoever needs it next; one that is just dying is a process for
- * a little longer. */
+/* A supervisor that died is replaced by whoever needs it next; one that is just dying is a process
+ * for a little longer. */
 static int connect_or_start(const struct ctl *ctl, const char *pod, int podfd,
 	struct varlink_client **ret, struct err *err)
 {
@@ -164,7 +164,8 @@ static int explain(const struct supervisor *supervisor, int result, struct err *
 	const char *name = varlink_client_error(supervisor->client);
 
 	if (text_equal(name, VARLINK_INTERFACE ".NoSuchChild"))
-		return err_set(err, result, "podd knows of no container %s that it could be done for",
+		return err_set(err, result,
+			"podd knows of no container %s that it could be done for",
 			supervisor->path);
 	if (text_equal(name, "org.varlink.service.MethodNotFound"))
 		return err_set(err, result,

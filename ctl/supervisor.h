@@ -32,8 +32,8 @@ void supervisor_done(struct supervisor *supervisor);
  * -ENOENT when there is no such thing; -ESRCH when the pod does not run; -errno. */
 int supervisor_open(const struct ctl *ctl, const char *text, struct supervisor *ret,
 	struct err *err);
-/* The one that rules what @text sends: for a pod in a pod, whose way out is a network of that, it is
- * the supervisor of that, and the pod is its child. */
+/* The one that rules what @text sends: for a pod in a pod, whose way out is a network of that, it
+ * is the supervisor of that, and the pod is its child. */
 int supervisor_open_ruling(const struct ctl *ctl, const char *text, struct supervisor *ret,
 	struct err *err);
 /* The same for a pod whose directory is open (it stays the caller's). */

@@ -142,7 +142,8 @@ static int open_only_container(struct target *target, struct err *err)
 	if (r < 0)
 		return r;
 	if (!names[0])
-		return err_set(err, -EINVAL, "pod %s has no container that podctl made", target->pod);
+		return err_set(
+			err, -EINVAL, "pod %s has no container that podctl made", target->pod);
 	if (!names[1])
 		return open_container(target, names[0], err);
 	list_names(list, sizeof(list), target->pod, names);

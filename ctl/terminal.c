@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Raw mode and its guard, see terminal.h. The guard is a copy of podctl in a session of its own that
- * holds nothing but the terminal and the read end of a pipe. The pipe's end tells it that podctl is
- * gone; a byte from it, that podctl has restored the terminal itself. The kernel closes the pipe
- * before podctl's parent is told of the end, so that the guard is as early as it can be; a terminal
- * that somebody has given other modes by then (the shell, which goes on) is left alone.
+ * Raw mode and its guard, see terminal.h. The guard is a copy of podctl in a session of its own
+ * that holds nothing but the terminal and the read end of a pipe. The pipe's end tells it that
+ * podctl is gone; a byte from it, that podctl has restored the terminal itself. The kernel closes
+ * the pipe before podctl's parent is told of the end, so that the guard is as early as it can be; a
+ * terminal that somebody has given other modes by then (the shell, which goes on) is left alone.
  */
 
 #include <fcntl.h>

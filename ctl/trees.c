@@ -157,8 +157,8 @@ int trees_check(const struct ctl *ctl, struct pod_spec *spec, struct err *err)
 	return r == 0 && spec->stages ? check_stages(spec, records, err) : r;
 }
 
-/* The stages under @spec's own, the outermost pod's first. Those of a pod with a root directory of its
- * own lie over that, which pods in it do not see. */
+/* The stages under @spec's own, the outermost pod's first. Those of a pod with a root directory of
+ * its own lie over that, which pods in it do not see. */
 static int add_stages_around(const struct ctl *ctl, const char *path, char ***stages,
 	struct err *err)
 {

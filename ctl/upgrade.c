@@ -10,6 +10,9 @@
  * (it ▼                                            may be overwritten or gone), is started again
  *   done
  *
+ * A pod that is in a unit stays there: its manager starts the next supervisor, whatever the reason,
+ * and that is the installed one always.
+ *
  * Between the two programs there is no podd for some milliseconds, as after its death: what runs
  * goes on, and whoever wants podd then waits for the socket or tells it later.
  */
@@ -30,6 +33,7 @@
 
 #include "launch.h"
 #include "lifecycle.h"
+#include "manager.h"
 #include "pod.h"
 #include "supervisor.h"
 
@@ -114,7 +118,7 @@ static int check_new(const struct upgrade *upgrade, struct err *err)
 		     : 0;
 }
 
-static int start_podd(const struct upgrade *upgrade, const int *program, struct err *err)
+static int start_podd(struct upgrade *upgrade, const int *program, struct err *err)
 {
 	const struct launch launch = {.root = upgrade->ctl->root,
 		.path = upgrade->path,
@@ -122,7 +126,8 @@ static int start_podd(const struct upgrade *upgrade, const int *program, struct 
 		.no_start = true,
 		.program = program};
 
-	return launch_podd(&launch, err);
+	return lifecycle_launch(
+		upgrade->ctl, &launch, &upgrade->pod.state, &upgrade->lock, err);
 }
 
 /* One that cannot be replaced from inside is ended: what runs goes on, and the next one adopts it.
@@ -178,8 +183,10 @@ static bool answers(const struct upgrade *upgrade)
 }
 
 /* The new one did not get ready. Either the old one goes on, or it is started again. */
-static int bring_back(const struct upgrade *upgrade, struct err *err)
+static int bring_back(struct upgrade *upgrade, struct err *err)
 {
+	const bool is_unit =
+		manager_starts(upgrade->ctl, upgrade->path, &upgrade->pod.state);
 	autoclose int pidfd = -1;
 	struct err why = {};
 	char message[ERR_MSG_MAX];
@@ -195,12 +202,15 @@ static int bring_back(const struct upgrade *upgrade, struct err *err)
 		}
 		kill_podd(upgrade, NULL);
 	}
-	if (upgrade->old < 0 || start_podd(upgrade, &upgrade->old, &why) < 0)
+	if (is_unit && start_podd(upgrade, NULL, &why) == 0)
+		return err_set(err, -EREMOTEIO, "%s; its unit has started the installed one again",
+			message);
+	if (is_unit || upgrade->old < 0 || start_podd(upgrade, &upgrade->old, &why) < 0)
 		return err_set(err, -EREMOTEIO,
-			"%s; the one that ran before cannot be started again (%s): what runs in "
-			"the pod "
-			"goes on, 'podctl start %s' starts a supervisor",
-			message, why.msg, upgrade->path);
+			"%s; %s cannot be started again (%s): what runs in the pod goes on, "
+			"'podctl start %s' starts a supervisor",
+			message, is_unit ? "its unit" : "the one that ran before", why.msg,
+			upgrade->path);
 	return err_set(err, -EREMOTEIO, "%s; the one that ran before was started again", message);
 }
 

@@ -13,7 +13,7 @@ struct usage {
 	uint64_t memory;       /* bytes */
 	uint64_t memory_limit; /* bytes: its own, or all that the machine has */
 	uint64_t pids;         /* processes */
-	uint64_t received;     /* bytes, by all interfaces but loopback; USAGE_UNKNOWN: not its own */
+	uint64_t received; /* bytes, by all interfaces but loopback; USAGE_UNKNOWN: not its own */
 	uint64_t sent;
 };
 

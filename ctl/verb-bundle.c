@@ -188,7 +188,8 @@ static void warn_of_missing_networks(const struct subject *subject,
 		pod_spec_builtin(&subject->spec, &builtin);
 		if (oci_network_parse(options->networks[i], &network, NULL) < 0)
 			continue;
-		if (cni_config_find(subject->spec.cni_config_dirs, network.name, &builtin, &config, &err) < 0)
+		if (cni_config_find(subject->spec.cni_config_dirs, network.name, &builtin, &config,
+			    &err) < 0)
 			ctl_warning("%s", err.msg);
 		oci_network_done(&network);
 	}

@@ -73,7 +73,8 @@ static int set_uplink(struct pod_spec *spec, const char *text, struct err *err)
 	if (strcmp(text, pod_net_name(POD_NET_SLIRP)) == 0)
 		return 0;
 	if (!text_starts_with(text, prefix))
-		return err_set(err, -EINVAL, "--uplink must be slirp or cni:NETWORK, not \"%s\"", text);
+		return err_set(
+			err, -EINVAL, "--uplink must be slirp or cni:NETWORK, not \"%s\"", text);
 	r = cni_check_network_name(text + strlen(prefix), err);
 	if (r < 0)
 		return err_wrap(err, r, "--uplink");
@@ -100,11 +101,14 @@ static int set_way_out(struct pod_spec *spec, const struct create_options *optio
 		return r;
 	if (nested && spec->net != POD_NET_CNI && spec->net != POD_NET_NONE)
 		return err_set(err, -EINVAL,
-			"a pod in another pod has its way out through that: --uplink cni:NETWORK names one "
-			"of its networks (default: " CNI_NETWORK_DEFAULT "), --net none leaves it without");
+			"a pod in another pod has its way out through that: --uplink cni:NETWORK "
+			"names one "
+			"of its networks (default: " CNI_NETWORK_DEFAULT
+			"), --net none leaves it without");
 	if (!nested && spec->net == POD_NET_CNI && geteuid() != 0)
 		return err_set(err, -EINVAL,
-			"--uplink cni:%s attaches the pod to a network of the host, which only root may do; "
+			"--uplink cni:%s attaches the pod to a network of the host, which only "
+			"root may do; "
 			"without root the way out is slirp",
 			spec->uplink_network);
 	return 0;
@@ -172,7 +176,8 @@ static int set_shm_size(struct pod_spec *spec, const char *text, struct err *err
 	if (!text)
 		return 0;
 	if (quantity_parse_bytes(text, &spec->shm_size) < 0 || spec->shm_size == 0)
-		return err_set(err, -EINVAL, "--shm-size must be a size like 64m, not \"%s\"", text);
+		return err_set(
+			err, -EINVAL, "--shm-size must be a size like 64m, not \"%s\"", text);
 	return 0;
 }
 

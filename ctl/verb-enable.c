@@ -20,7 +20,8 @@ static int start_now(const struct ctl *ctl, const struct target *target, struct 
 		return r;
 	if (proc_alive(&state.outer) && !manager_runs(target->path, &state))
 		return err_set(err, -EBUSY,
-			"the unit is enabled, but the pod runs without it: stop the pod and start it, and "
+			"the unit is enabled, but the pod runs without it: stop the pod and start "
+			"it, and "
 			"it runs in its unit");
 	return lifecycle_start(ctl, target->path, NULL, err);
 }
@@ -38,7 +39,8 @@ static int refuse_auto_remove(const struct target *target, struct err *err)
 	auto_remove = spec.auto_remove;
 	pod_spec_done(&spec);
 	return auto_remove ? err_set(err, -EINVAL,
-				     "pod %s was made for a container and is removed with it; make one by "
+				     "pod %s was made for a container and is removed with it; make "
+				     "one by "
 				     "podctl create",
 				     target->path)
 			   : 0;
@@ -52,7 +54,8 @@ static int enable(const struct ctl *ctl, const char *name, bool now, struct err 
 	r = target_open(ctl, name, TARGET_ANY, &target, err);
 	if (r == 0 && !target.is_pod)
 		r = err_set(err, -EINVAL,
-			"%s is a container; enable its pod, whose containers are started with it", name);
+			"%s is a container; enable its pod, whose containers are started with it",
+			name);
 	if (r == 0)
 		r = refuse_auto_remove(&target, err);
 	if (r == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * podctl events: what has happened and what happens, of some pods or of all, printed. Where it comes
- * from is in event-sources.c.
+ * podctl events: what has happened and what happens, of some pods or of all, printed. Where it
+ * comes from is in event-sources.c.
  */
 
 #include <stdint.h>
@@ -171,8 +171,8 @@ static int read_time(const char *option, const char *text, bool *ret_has, struct
 	*ret_has = text != NULL;
 	if (text && quantity_parse_time(text, &now, ret) < 0)
 		return ctl_usage_error(&verb_events,
-			"--%s must be a time such as 2024-01-31T12:00:00Z or 10m, not \"%s\"", option,
-			text);
+			"--%s must be a time such as 2024-01-31T12:00:00Z or 10m, not \"%s\"",
+			option, text);
 	return -1;
 }
 

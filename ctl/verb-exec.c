@@ -171,7 +171,8 @@ static int exec_in(const struct target *target, const struct exec_options *value
 		.what = target->path,
 		.input = values->interactive && !values->detach,
 		.terminal = values->terminal,
-		.proxy = values->sig_proxy && !session_is_raw(values->interactive, values->terminal),
+		.proxy =
+			values->sig_proxy && !session_is_raw(values->interactive, values->terminal),
 		.only_start = values->detach,
 		.answer = SHIM_STARTED,
 		.answer_seconds = ANSWER_SECONDS,

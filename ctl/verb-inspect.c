@@ -185,7 +185,8 @@ static void set_paths(struct json *object, const struct container_spec *spec, co
 {
 	autofree char *dir = hierarchy_pod_dir(root, pod);
 	autofree char *child = dir ? text_format("%s/children/%s", dir, name) : NULL;
-	autofree char *config = child ? text_format("%s/" CONTAINER_BUNDLE "/config.json", child) : NULL;
+	autofree char *config =
+		child ? text_format("%s/" CONTAINER_BUNDLE "/config.json", child) : NULL;
 	autofree char *log = child ? text_format("%s/" CONTAINER_LOG, child) : NULL;
 
 	json_set(object, "config", json_new_string(config));

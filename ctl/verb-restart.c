@@ -27,7 +27,8 @@ static int refuse_auto_remove(const struct target *target, struct err *err)
 	container_spec_done(&spec);
 	if (auto_remove)
 		return err_set(err, -EINVAL,
-			"container %s was made with --rm: it is removed when it ends", target->path);
+			"container %s was made with --rm: it is removed when it ends",
+			target->path);
 	return 0;
 }
 

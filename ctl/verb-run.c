@@ -99,8 +99,8 @@ static uint32_t streams(const struct run *run)
 	       (request->interactive || request->terminal ? SHIM_STREAM_STDIN : 0);
 }
 
-/* podd may have ended the pod after it was looked at: its last container had ended, and this one did
- * not run yet. */
+/* podd may have ended the pod after it was looked at: its last container had ended, and this one
+ * did not run yet. */
 static bool lost_pod(struct run *run)
 {
 	struct pod_running pod = POD_RUNNING_NONE;

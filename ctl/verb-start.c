@@ -153,9 +153,14 @@ static int start_attached(const struct ctl *ctl, const char *name,
 	return r < 0 ? ctl_fail(r, &err) : attach_and_start(ctl, &target, &options->joined);
 }
 
+static void start_options_done(struct start_options *options)
+{
+	strv_free(options->filters);
+}
+
 static int run(const struct ctl *ctl, int argc, char **argv)
 {
-	struct start_options values = {.joined.sig_proxy = true};
+	cleanup(start_options_done) struct start_options values = {.joined.sig_proxy = true};
 	const struct option options[] = {
 		{.name = "all", .flag = &values.all, .help = "every pod that does not run"},
 		{.name = "filter", .letter = 'f', .argument = "KEY=VALUE", .list = &values.filters,
@@ -190,11 +195,8 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 		"restart=, name= or label=...");
 	if (status >= 0)
 		return status;
-	if (values.all) {
-		status = start_chosen(ctl, values.filters, json);
-		strv_free(values.filters);
-		return status;
-	}
+	if (values.all)
+		return start_chosen(ctl, values.filters, json);
 	if (!values.attach && !values.interactive)
 		return start_all(ctl, argv, json);
 	if (n > 1)

@@ -194,8 +194,8 @@ static int add_row(struct table *table, const struct sample *sample)
 
 static int print_table(const struct samples *samples)
 {
-	static const char *const header[] = {"PATH", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET IO",
-		"PIDS", "CPU TIME", NULL};
+	static const char *const header[] = {
+		"PATH", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET IO", "PIDS", "CPU TIME", NULL};
 	cleanup(cleanup_table) struct table *table = table_new(header);
 	int r = table ? 0 : -ENOMEM;
 
@@ -299,11 +299,14 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 {
 	struct stats_options values = {.interval = INTERVAL_SECONDS};
 	const char *format = NULL;
-	const struct option options[] = {
-		{.name = "all", .letter = 'a', .flag = &values.all,
-			.help = "also what does not run"},
-		{.name = "network", .flag = &values.network,
-			.help = "what goes through the uplinks of pods: once, for PATHs that are pods"},
+	const struct option options[] = {{.name = "all",
+						 .letter = 'a',
+						 .flag = &values.all,
+						 .help = "also what does not run"},
+		{.name = "network",
+			.flag = &values.network,
+			.help = "what goes through the uplinks of pods: once, for PATHs that are "
+				"pods"},
 		{.name = "no-stream", .flag = &values.no_stream, .help = "once only"},
 		{.name = "no-reset", .flag = &values.no_reset,
 			.help = "do not clear the screen in between"},

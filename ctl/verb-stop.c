@@ -88,10 +88,13 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 	uint32_t seconds = STOP_DEFAULT;
 	const char *format = NULL;
 	bool all = false;
-	const struct option options[] = {
-		{.name = "time", .letter = 't', .argument = "SECONDS", .number = &seconds,
-			.max = LIFECYCLE_STOP_SECONDS_MAX,
-			.help = "until what still runs is killed (default: 10, or the container's own)"},
+	const struct option options[] = {{.name = "time",
+						 .letter = 't',
+						 .argument = "SECONDS",
+						 .number = &seconds,
+						 .max = LIFECYCLE_STOP_SECONDS_MAX,
+						 .help = "until what still runs is killed "
+							 "(default: 10, or the container's own)"},
 		{.name = "all", .letter = 'a', .flag = &all, .help = "stop every pod"},
 		OPTION_FORMAT(&format), {}};
 	autostrv paths = NULL;
@@ -106,7 +109,8 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 	if (ctl_format_is_json(format, &json) < 0)
 		return ctl_usage_error(&verb_stop, "--format must be json or table");
 	if (all == (n > 0))
-		return ctl_usage_error(&verb_stop, all ? "--all goes without POD" : "POD is missing");
+		return ctl_usage_error(
+			&verb_stop, all ? "--all goes without POD" : "POD is missing");
 	if (!all)
 		return stop_all(ctl, argv, seconds, json);
 	r = lifecycle_all(ctl, true, &paths, &err);

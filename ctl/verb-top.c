@@ -142,7 +142,8 @@ static int run(const struct ctl *ctl, int argc, char **argv)
 		return status;
 	r = list ? read_columns(argv + 1, columns, sizeof(columns)) : -ENOMEM;
 	if (r == -EINVAL)
-		return ctl_usage_error(&verb_top, "columns are those of ps -o, such as pid or args");
+		return ctl_usage_error(
+			&verb_top, "columns are those of ps -o, such as pid or args");
 	if (r == 0)
 		r = target_open(ctl, argv[0], TARGET_CONTAINER, &target, &err);
 	if (r == 0)

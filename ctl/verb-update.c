@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * podctl update: other limits for a container, and another restart policy. What runs gets them at
- * once, by its cgroup; the records and the bundle keep them for later runs. Nothing is recorded that
- * the kernel refused.
+ * once, by its cgroup; the records and the bundle keep them for later runs. Nothing is recorded
+ * that the kernel refused.
  */
 
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * podctl wait: waits for the end of containers and prints how each ended. Who has a shim is asked by
- * its socket, so that the answer comes even when the container removes itself; for the others, and
- * for what a shim could not say, the records are watched.
+ * podctl wait: waits for the end of containers and prints how each ended. Who has a shim is asked
+ * by its socket, so that the answer comes even when the container removes itself; for the others,
+ * and for what a shim could not say, the records are watched.
  */
 
 #include <errno.h>

@@ -28,7 +28,8 @@ int watch_add_dir(struct watch *watch, int dirfd, struct err *err);
 /* Watches the processes of a container, instead of those before; what has ended is not watched. */
 void watch_set_processes(struct watch *watch, const struct container_state *state);
 
-/* Waits until something happens, @input (-1: none) is readable, or @output has no reader, at most @timeout_ms
+/* Waits until something happens, @input (-1: none) is readable, or @output has no reader, at most
+ * @timeout_ms
  * (-1: without end). What happened before the call and after watch_add_dir() counts. Return: 1, 0
  * after the time, -EPIPE for the reader, -errno. */
 int watch_wait(struct watch *watch, int input, int output, int timeout_ms);

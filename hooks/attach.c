@@ -170,8 +170,8 @@ static int find_share(const struct place *place, int netns, struct attachment *a
 			"pod '%s' has the host's network, where its user cannot make bridges%s",
 			place->spec.path,
 			place->child_is_pod ? "" : ": share it (podctl bundle --share net)");
-	/* That of a pod in this one belongs to that pod's user namespace, of which the pod's root is
-	 * lord, too. */
+	/* That of a pod in this one belongs to that pod's user namespace, of which the pod's root
+	 * is lord, too. */
 	return place->child_is_pod ? 0 : check_owner(place, netns, err);
 }
 
@@ -332,8 +332,8 @@ static int run(struct place *place, const struct request *request, int netns,
 	return inside_add(&inside, ret_left, err);
 }
 
-/* Without podd the container runs all the same, and podd looks at it when it comes back; but not one
- * with rules that nobody would enforce until then. */
+/* Without podd the container runs all the same, and podd looks at it when it comes back; but not
+ * one with rules that nobody would enforce until then. */
 static int check_without_podd(const struct place *place, const struct attachment *attachment,
 	struct err *err)
 {
@@ -346,7 +346,8 @@ static int check_without_podd(const struct place *place, const struct attachment
 	if (r < 0 || pod_network_rules(&network, attachment->child, rules) == 0)
 		return r;
 	return err_set(err, -EHOSTDOWN,
-		"container %s has egress rules, and the supervisor of pod '%s', which makes them hold, is "
+		"container %s has egress rules, and the supervisor of pod '%s', which makes them "
+		"hold, is "
 		"not there: start the pod again (podctl start %s)",
 		attachment->child, place->spec.path, place->spec.path);
 }

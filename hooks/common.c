@@ -43,7 +43,8 @@ static int open_pod(struct place *place, int rootfd, const struct request *reque
 {
 	place->is_host = !*request->pod;
 	if (place->is_host)
-		return hierarchy_open_host(rootfd, request->phase == HOOK_ATTACH, &place->podfd, err);
+		return hierarchy_open_host(
+			rootfd, request->phase == HOOK_ATTACH, &place->podfd, err);
 	return hierarchy_open_pod(rootfd, request->pod, &place->podfd, err);
 }
 
@@ -80,7 +81,8 @@ static bool find_kind(const struct place *place, const struct request *request)
 
 	return place->is_host || request->phase == HOOK_ATTACH ||
 	       (request->phase == HOOK_DETACH &&
-		       hierarchy_open_any_child(place->podfd, request->child, &childfd, NULL) == 0 &&
+		       hierarchy_open_any_child(place->podfd, request->child, &childfd, NULL) ==
+			       0 &&
 		       faccessat(childfd, RECORD_POD, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
 }
 

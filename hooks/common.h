@@ -24,8 +24,9 @@ void place_done(struct place *place);
  * -EWOULDBLOCK when another hook does not let go of the child, -errno. */
 int place_open(struct place *place, const struct request *request, bool create, struct err *err);
 
-/* Tells podd, which may be away: it reads the records when it comes back. Return: 0; TELL_PODD_AWAY;
- * -ESHUTDOWN when it said that the pod stops, -EREMOTEIO when it refused for another reason. */
+/* Tells podd, which may be away: it reads the records when it comes back. Return: 0;
+ * TELL_PODD_AWAY; -ESHUTDOWN when it said that the pod stops, -EREMOTEIO when it refused for
+ * another reason. */
 #define TELL_PODD_AWAY 1
 int tell_podd(const struct place *place, const char *method, const struct attachment *attachment,
 	struct err *err);

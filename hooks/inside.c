@@ -503,7 +503,7 @@ int inside_bind(const struct attachment *attachment, struct err *err)
 	struct ns_id id = {};
 
 	netns_path(attachment, path);
-	bound = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	bound = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	if (bound >= 0 && ns_identify_fd(bound, &id) == 0 && ns_equal(&id, &attachment->netns))
 		return 0;
 	if (proc_open_dir(&attachment->init, &dir) < 0)

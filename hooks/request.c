@@ -280,7 +280,8 @@ static int find_capability_args(struct request *request, struct err *err)
 	if (!text)
 		return 0;
 	if (strlen(text) > CAPABILITY_ARGS_BYTES_MAX)
-		return err_set(err, -EFBIG, OCI_ANNOTATION_CAPABILITY_ARGS " has more than %d bytes",
+		return err_set(err, -EFBIG,
+			OCI_ANNOTATION_CAPABILITY_ARGS " has more than %d bytes",
 			CAPABILITY_ARGS_BYTES_MAX);
 	r = json_parse(OCI_ANNOTATION_CAPABILITY_ARGS, text, strlen(text), &args, err);
 	if (r < 0)

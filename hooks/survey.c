@@ -24,7 +24,6 @@
 #include "text.h"
 
 #define LOCK_TIMEOUT_MS 5000
-#define LEASE_BYTES_MAX 4096
 #define ATTACHMENTS_MAX (HIERARCHY_CHILDREN_MAX / 4)
 #define NETNS_DIR "/run/netns"
 
@@ -34,7 +33,7 @@ struct survey {
 	int cache;
 	struct pod_spec spec;
 	struct pod_state state;
-	char **names;		    /* of children */
+	char **names;		    /* of children: containers, and pods in the pod */
 	struct attachment *records; /* of those that have one; loaded by load_records() */
 	size_t n;
 };
@@ -65,7 +64,7 @@ static int load_records(struct survey *survey, struct err *err)
 	int r;
 
 	forget_records(survey);
-	r = hierarchy_children(survey->podfd, HIERARCHY_CONTAINERS, &survey->names, err);
+	r = hierarchy_children(survey->podfd, HIERARCHY_ANY, &survey->names, err);
 	if (r < 0)
 		return r;
 	survey->records = calloc(strv_length(survey->names) + 1, sizeof(*survey->records));
@@ -74,13 +73,13 @@ static int load_records(struct survey *survey, struct err *err)
 	for (size_t i = 0; survey->names[i]; i++) {
 		autoclose int childfd = -1;
 
-		r = hierarchy_open_child(survey->podfd, survey->names[i], false, &childfd, err);
+		r = hierarchy_open_any_child(survey->podfd, survey->names[i], &childfd, err);
 		if (r == 0)
 			r = attachment_load(childfd, &survey->records[survey->n], err);
 		if (r == 0)
 			survey->n++;
 		else if (r != -ENOENT)
-			return err_wrap(err, r, "container %s", survey->names[i]);
+			return err_wrap(err, r, "%s", survey->names[i]);
 	}
 	return 0;
 }
@@ -293,22 +292,6 @@ static bool is_valid(const struct collection *collection, const char *id, const 
 	return false;
 }
 
-/* A lease of host-local: "ID\r\nIFNAME", or the first line only. */
-static int read_lease(int dirfd, const char *name, char ***ret)
-{
-	autofree char *text = NULL;
-	size_t length;
-	int r = file_read(dirfd, name, LEASE_BYTES_MAX, &text, &length, NULL);
-
-	if (r < 0)
-		return r;
-	for (char *c = text; *c; c++)
-		if (*c == '\r')
-			*c = '\n';
-	r = strv_split(text, '\n', ret);
-	return r < 0 ? r : *ret && (*ret)[0] ? 0 : -EINVAL;
-}
-
 /* The plugins delete what they have of it; a lease that is there even then is nobody's. */
 static int collect_lease(
 	const struct collection *collection, int dirfd, const char *address, struct err *err)
@@ -318,7 +301,7 @@ static int collect_lease(
 	autostrv lease = NULL;
 	int r = 0;
 
-	if (read_lease(dirfd, address, &lease) < 0 || is_valid(collection, lease[0], lease[1]))
+	if (cni_lease_read(dirfd, address, &lease) < 0 || is_valid(collection, lease[0], lease[1]))
 		return 0;
 	netns = text_format(NETNS_DIR "/%s", lease[0]);
 	runtime.container_id = lease[0];
@@ -410,7 +393,7 @@ static int find_networks(const struct survey *survey, char ***ret, struct err *e
 	return r;
 }
 
-/* Those of the pod's containers; others are whoever's. */
+/* Those of the pod's children; others are whoever's. */
 static int mend_netns(struct survey *survey, struct err *err)
 {
 	autoclose int dirfd = open(NETNS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -20,9 +20,9 @@ bool cgroup_is_unified(void);
 enum cgroup_controller { CGROUP_MEMORY = 1, CGROUP_CPU = 2, CGROUP_PIDS = 4 };
 
 /* The nearest cgroup on the way up from the caller's own in which the caller may make others
- * (cgroup.procs and cgroup.subtree_control are writable): allocated. *ret_controllers: those of enum
- * cgroup_controller that the ones made there have (they are enabled where that may be done; it may
- * not where processes are in it). Without any, a cgroup is still good for the freezer and for
+ * (cgroup.procs and cgroup.subtree_control are writable): allocated. *ret_controllers: those of
+ * enum cgroup_controller that the ones made there have (they are enabled where that may be done; it
+ * may not where processes are in it). Without any, a cgroup is still good for the freezer and for
  * finding processes; one further up that has some is preferred. Return: 0; -ENOENT when none is
  * delegated, the message says why. */
 int cgroup_find_delegated(char **ret, unsigned *ret_controllers, struct err *err);
@@ -40,12 +40,12 @@ int cgroup_of(pid_t pid, char **ret);
  * -errno. */
 int cgroup_move_process(const char *path, const char *name, pid_t pid, struct err *err);
 
-/* Turns on every controller that there is for what is below a cgroup. Best effort: one that may not be
- * had is missing. */
+/* Turns on every controller that there is for what is below a cgroup. Best effort: one that may not
+ * be had is missing. */
 void cgroup_enable(const char *path);
 
-/* Turns off the controllers for what is below a cgroup, so that it may have processes itself. Return:
- * 0, -EBUSY when they are in use below that, -errno. */
+/* Turns off the controllers for what is below a cgroup, so that it may have processes itself.
+ * Return: 0, -EBUSY when they are in use below that, -errno. */
 int cgroup_release(const char *path);
 
 /* True when a cgroup, or while it is not there the one above it, has a limit of swap: the kernel

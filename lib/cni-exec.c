@@ -84,8 +84,8 @@ static const char *host_path(const char *dir, const char *host_at)
 	return host_at && text_starts_with(dir, host_at) && dir[n] == '/' ? dir + n : NULL;
 }
 
-/* @root: links lead no further than this; or -1. Return: 0, -ENOENT when this directory does not have
- * it, -EACCES, -errno. */
+/* @root: links lead no further than this; or -1. Return: 0, -ENOENT when this directory does not
+ * have it, -EACCES, -errno. */
 static int open_in_dir(const char *type, int root, const char *dir, struct cni_plugin *ret,
 	struct err *err)
 {
@@ -185,7 +185,8 @@ static char *plugin_path(const struct cni_plugin *plugin, const struct cni_runti
 	return join_dirs(dirs);
 }
 
-static int build_environment(const struct cni_plugin *plugin, const struct cni_call *call, char ***ret)
+static int build_environment(
+	const struct cni_plugin *plugin, const struct cni_call *call, char ***ret)
 {
 	const struct cni_runtime *runtime = call->runtime;
 	autofree char *dirs = plugin_path(plugin, runtime);

@@ -16,8 +16,8 @@ struct cni_plugin {
 	int root; /* its root directory, in which @path is; 0: the caller's */
 };
 
-/* Finds and opens the plugin in the runtime's directories, in order, and checks its mode. Return: 0,
- * -ENOENT, -EACCES (it is there, but is not fit to be executed), -errno. */
+/* Finds and opens the plugin in the runtime's directories, in order, and checks its mode. Return:
+ * 0, -ENOENT, -EACCES (it is there, but is not fit to be executed), -errno. */
 int cni_plugin_open(const char *type, const struct cni_runtime *runtime, struct cni_plugin *ret,
 	struct err *err);
 void cni_plugin_done(struct cni_plugin *plugin);

@@ -6,14 +6,12 @@
  * Between the versions that we speak only little differs: up to 0.4.0 every entry of "ips" says
  * its "version", "4" or "6"; 1.1.0 added attributes to interfaces and routes.
  */
-#include <arpa/inet.h>
 #include <string.h>
 
+#include "cidr.h"
 #include "cni-result.h"
 #include "text.h"
 
-/* "255.255.255.255/32", or the longest IPv6 address with its prefix. */
-#define CIDR_SIZE (INET6_ADDRSTRLEN + 4)
 #define QUOTE_SIZE 256
 /* What is shown of a plugin's "msg" and "details" each. */
 #define ERROR_TEXT_SIZE 640
@@ -47,30 +45,6 @@ int cni_version_from_name(const char *name, enum cni_version *ret)
 	return -EINVAL;
 }
 
-/* Return: 0 with the address family, or -EINVAL. */
-static int parse_cidr(const char *text, int *ret_family)
-{
-	struct in6_addr address;
-	char buffer[CIDR_SIZE];
-	uint32_t prefix;
-	char *slash;
-	int family;
-
-	if (text_copy(buffer, sizeof(buffer), text) < 0)
-		return -EINVAL;
-	slash = strchr(buffer, '/');
-	if (!slash)
-		return -EINVAL;
-	*slash = '\0';
-	family = strchr(buffer, ':') ? AF_INET6 : AF_INET;
-	if (inet_pton(family, buffer, &address) != 1)
-		return -EINVAL;
-	if (text_to_uint32(slash + 1, 0, family == AF_INET ? 32 : 128, &prefix) < 0)
-		return -EINVAL;
-	*ret_family = family;
-	return 0;
-}
-
 static int wrong_cidr(const char *where, const char *text, struct err *err)
 {
 	char quoted[QUOTE_SIZE];
@@ -96,7 +70,7 @@ static int check_ip(const struct json *entry, size_t n_interfaces, struct err *e
 	const char *address;
 	const char *gateway;
 	int64_t index;
-	int family;
+	struct cidr cidr;
 	int r;
 
 	r = json_read_string(entry, "address", true, &address, err);
@@ -106,7 +80,7 @@ static int check_ip(const struct json *entry, size_t n_interfaces, struct err *e
 		r = json_read_int(entry, "interface", false, 0, INT32_MAX, &index, err);
 	if (r < 0)
 		return r;
-	if (parse_cidr(address, &family) < 0)
+	if (cidr_parse(address, &cidr) < 0)
 		return wrong_cidr("\"address\"", address, err);
 	if (json_int(json_get(entry, "interface"), &index) == 0 && (size_t)index >= n_interfaces)
 		return err_set(err, -EPROTO, "\"interface\" is %lld, but there are %zu interfaces",
@@ -118,7 +92,7 @@ static int check_route(const struct json *entry, struct err *err)
 {
 	const char *destination;
 	const char *gateway;
-	int family;
+	struct cidr cidr;
 	int r;
 
 	r = json_read_string(entry, "dst", true, &destination, err);
@@ -126,7 +100,7 @@ static int check_route(const struct json *entry, struct err *err)
 		r = json_read_string(entry, "gw", false, &gateway, err);
 	if (r < 0)
 		return r;
-	if (parse_cidr(destination, &family) < 0)
+	if (cidr_parse(destination, &cidr) < 0)
 		return wrong_cidr("\"dst\"", destination, err);
 	return 0;
 }

@@ -468,8 +468,8 @@ static bool is_netns_of(
 	return false;
 }
 
-/* Deletes the attachment of a cache entry; a namespace that is gone, or is somebody else's by now, is
- * not passed on. */
+/* Deletes the attachment of a cache entry; a namespace that is gone, or is somebody else's by now,
+ * is not passed on. */
 static int del_stale(const struct cni_config *config, const struct cni_attachment *valid,
 	size_t n_valid, const struct cni_runtime *bare, const struct json *entry, struct err *err)
 {

@@ -86,10 +86,10 @@ struct cni_trees {
 	const char *root;
 	const char *host_at;
 };
-/* Plugin directories as the pod sees them, in order: the host's that $CNI_PATH names, the usual ones
- * that stages have (the last stage's first), the usual ones of the root directory, and the other ones
- * of the host's. @host_dirs are the host's trusted ones; with a root directory the host's are found
- * below host_at, or not at all. */
+/* Plugin directories as the pod sees them, in order: the host's that $CNI_PATH names, the usual
+ * ones that stages have (the last stage's first), the usual ones of the root directory, and the
+ * other ones of the host's. @host_dirs are the host's trusted ones; with a root directory the
+ * host's are found below host_at, or not at all. */
 int cni_tree_dirs(const struct cni_trees *trees, char *const *host_dirs, char ***ret,
 	char ***ret_problems);
 
@@ -156,5 +156,8 @@ int cni_plugin_versions(const char *type, const struct cni_runtime *runtime, cha
 
 /* Lists what the cache in <cache_fd>/results has: for recovery. Each entry is libcni's document. */
 int cni_cache_list(int cache_fd, struct json ***ret, size_t *ret_n, struct err *err);
+/* Reads host-local's lease of an address, a file in <cache_fd>/networks/NETWORK: *ret is the
+ * container's id and, unless that is left out, the interface's name. Return: 0, -EINVAL, -errno. */
+int cni_lease_read(int dirfd, const char *address, char ***ret);
 /* The configuration that such an entry was made with. Return: 0, -EINVAL, -errno. */
 int cni_cache_config(const struct json *entry, struct cni_config **ret, struct err *err);

@@ -210,7 +210,8 @@ static int read_exit(const struct json *document, struct container_exit *exit, s
 		r = record_read_text(document, "started", false, exit->started,
 			sizeof(exit->started), err);
 	if (r == 0)
-		r = record_read_text(document, "ended", true, exit->ended, sizeof(exit->ended), err);
+		r = record_read_text(
+			document, "ended", true, exit->ended, sizeof(exit->ended), err);
 	if (r == 0)
 		r = record_read_string(document, "error", false, &exit->error, err);
 	exit->status = (uint8_t)status;

@@ -414,9 +414,11 @@ static int read_health(const struct json *document, struct container_health *hea
 	if (r == 0 && !health->command[0])
 		r = err_set(err, -EINVAL, "\"command\" is empty");
 	if (r == 0)
-		r = read_number(object, "interval", 1, CONTAINER_HEALTH_SECONDS_MAX, &health->interval_s, err);
+		r = read_number(object, "interval", 1, CONTAINER_HEALTH_SECONDS_MAX,
+			&health->interval_s, err);
 	if (r == 0)
-		r = read_number(object, "timeout", 1, CONTAINER_HEALTH_SECONDS_MAX, &health->timeout_s, err);
+		r = read_number(object, "timeout", 1, CONTAINER_HEALTH_SECONDS_MAX,
+			&health->timeout_s, err);
 	if (r == 0)
 		r = read_number(object, "retries", 1, UINT32_MAX, &health->retries, err);
 	if (r == 0)

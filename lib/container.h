@@ -9,12 +9,11 @@
  *   bundle/          the OCI bundle that the runtime is given; writer: podctl
  *   state.json       what it is; writer: podd-shim, and podd when the shim was killed
  *   exit.json        how it last ended; the same writers
- *   lock             held (flock) by podd-shim as long as it lives, and by who removes the container
- *   shim.sock        podd-shim's socket, see shim.h
- *   shim.log         what podd-shim, the runtime and hooks said
- *   ctr.log[.N]      the container's output, see log.h; .1 is the youngest of the rotated files
- *   run/             podd-shim's temporary files; gone with it
- *   overlay/         where podd-shim mounts overlays, while the container runs
+ *   lock             held (flock) by podd-shim as long as it lives, and by who removes the
+ * container shim.sock        podd-shim's socket, see shim.h shim.log         what podd-shim, the
+ * runtime and hooks said ctr.log[.N]      the container's output, see log.h; .1 is the youngest of
+ * the rotated files run/             podd-shim's temporary files; gone with it overlay/ where
+ * podd-shim mounts overlays, while the container runs
  */
 
 #include "record.h"
@@ -61,8 +60,8 @@ int container_net_from_name(const char *name, enum container_net *ret);
 /* 0 in each but swap: no limit. */
 struct container_limits {
 	uint64_t memory;     /* bytes */
-	int64_t swap;        /* bytes, of swap alone (0: none may be used), or CONTAINER_SWAP_UNLIMITED;
-			      * counts only where memory is limited */
+	int64_t swap; /* bytes, of swap alone (0: none may be used), or CONTAINER_SWAP_UNLIMITED;
+		       * counts only where memory is limited */
 	uint32_t cpu_milli;  /* thousandths of a CPU */
 	uint32_t pids;
 };
@@ -91,7 +90,7 @@ struct container_spec {
 	bool share_pid;                 /* in the pod's pid namespace */
 	char **overlays;                /* lower directories; number N is mounted by podd-shim at
 					 * <child>/overlay/N/merged for each run */
-	char **chown;                   /* directories whose owner becomes the process's (-v ..:U) */
+	char **chown; /* directories whose owner becomes the process's (-v ..:U) */
 	enum container_net net;
 	char **networks;                /* with CONTAINER_NET_CNI, as given to --network */
 	char **publish;
@@ -102,8 +101,8 @@ struct container_spec {
 	uint32_t stop_signal;           /* number */
 	uint32_t stop_timeout_s;
 	struct container_limits limits;
-	char *cgroup;                   /* "/a/b" below /sys/fs/cgroup, that the runtime makes for it;
-					 * NULL: none was delegated */
+	char *cgroup; /* "/a/b" below /sys/fs/cgroup, that the runtime makes for it;
+		       * NULL: none was delegated */
 	struct container_health health;
 	enum container_log log;
 	char *log_path;                 /* absolute; NULL: ctr.log in its directory */
@@ -153,8 +152,8 @@ struct container_state {
 	enum container_healthiness health;
 	uint32_t health_failures;       /* in a row */
 	char *cgroup;                   /* of the first process, when it is its own; or NULL */
-	struct ns_id mounts;            /* its mount namespace, of a shared pid namespace only: its other
-					 * processes do not end with it */
+	struct ns_id mounts; /* its mount namespace, of a shared pid namespace only: its other
+			      * processes do not end with it */
 };
 
 void container_state_init(struct container_state *state);

@@ -260,8 +260,8 @@ static void compare_child(const struct missing *missing)
 	cleanup(container_exit_done) struct container_exit exit = {};
 	autoclose int childfd = -1;
 
-	if (hierarchy_open_child(
-		    missing->comparison->podfd, missing->child, false, &childfd, NULL) < 0)
+	if (hierarchy_open_any_child(
+		    missing->comparison->podfd, missing->child, &childfd, NULL) < 0)
 		return;
 	compare_attachment(missing, childfd);
 	if (container_spec_load(childfd, &spec, NULL) < 0)
@@ -315,7 +315,7 @@ int event_missed(const struct event_comparison *comparison, struct json **ret, s
 	autostrv names = NULL;
 	int r;
 
-	r = hierarchy_children(comparison->podfd, HIERARCHY_CONTAINERS, &names, err);
+	r = hierarchy_children(comparison->podfd, HIERARCHY_ANY, &names, err);
 	if (r < 0)
 		return r;
 	compare_pod(&missing);

@@ -35,7 +35,8 @@ int fd_send(int socket, const void *data, size_t length, const int *fds, size_t 
 /* Receives one message. The fds have O_CLOEXEC and belong to the caller; missing ones are -1.
  * Return: bytes (0 at the end), or -errno; -EBADMSG if more than @max_fds came (all closed) or
  * the message was truncated. */
-ssize_t fd_receive(int socket, void *data, size_t size, int *fds, size_t max_fds, size_t *ret_n_fds);
+ssize_t fd_receive(
+	int socket, void *data, size_t size, int *fds, size_t max_fds, size_t *ret_n_fds);
 
 /* Binds and listens on <dirfd>/<name>, mode 0600, replacing what was there. @type is
  * SOCK_STREAM or SOCK_SEQPACKET; the socket is non-blocking and close-on-exec. */

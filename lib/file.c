@@ -129,7 +129,8 @@ int file_read(int dirfd, const char *name, size_t max, char **ret_data, size_t *
 		return err_set(err, -EINVAL, "%s is not a regular file", name);
 	r = fd_read_all(fd, max, ret_data, ret_length);
 	if (r == -EFBIG)
-		return err_set(err, r, "%s is larger than the %zu bytes that are allowed", name, max);
+		return err_set(
+			err, r, "%s is larger than the %zu bytes that are allowed", name, max);
 	if (r < 0) {
 		errno = -r;
 		return err_errno(err, "reading %s", name);
@@ -165,8 +166,8 @@ int file_check_owned(int fd, const char *what, struct err *err)
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, -ENOTDIR, "%s is not a directory", what);
 	if (st.st_uid != geteuid() && !is_creator_of_userns(st.st_uid))
-		return err_set(err, -EPERM, "%s belongs to uid %u, not to the caller (uid %u)", what,
-			(unsigned)st.st_uid, (unsigned)geteuid());
+		return err_set(err, -EPERM, "%s belongs to uid %u, not to the caller (uid %u)",
+			what, (unsigned)st.st_uid, (unsigned)geteuid());
 	if (st.st_mode & 022)
 		return err_set(err, -EPERM,
 			"%s can be written by others (mode %04o); make it 0700", what,
@@ -181,8 +182,8 @@ int file_open_dir(int dirfd, const char *name, int *ret_fd, struct err *err)
 
 	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
-		return err_set(err, -ENOTDIR, "%s is not a directory (a symbolic link is not followed)",
-			name);
+		return err_set(err, -ENOTDIR,
+			"%s is not a directory (a symbolic link is not followed)", name);
 	if (fd < 0)
 		return err_errno(err, "opening the directory %s", name);
 	r = file_check_owned(fd, name, err);
@@ -216,8 +217,9 @@ int file_make_dir(int dirfd, const char *name, int *ret_fd, struct err *err)
 	return 0;
 }
 
-/* The removal of a tree. It goes REMOVE_DEPTH_MAX directories down, since each one that is open takes a
- * descriptor and stack; what is deeper, as only who wants to annoy makes it, is moved up first. */
+/* The removal of a tree. It goes REMOVE_DEPTH_MAX directories down, since each one that is open
+ * takes a descriptor and stack; what is deeper, as only who wants to annoy makes it, is moved up
+ * first. */
 struct removal {
 	dev_t device;
 	int top;        /* the tree's own directory */
@@ -241,7 +243,8 @@ static int open_to_remove(const struct removal *removal, int dirfd, const char *
 	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &stx) < 0)
 		return err_errno(removal->err, "removing %s", name);
 	if (is_mount(&stx, removal->device))
-		return err_set(removal->err, -EXDEV, "removing %s: something is mounted there", name);
+		return err_set(
+			removal->err, -EXDEV, "removing %s: something is mounted there", name);
 	*ret = take_fd(&fd);
 	return 0;
 }

@@ -52,14 +52,16 @@ static int check_runtime_dir(const char *path, struct err *err)
 		return 0;
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, -ENOTDIR,
-			"XDG_RUNTIME_DIR: %s is not a directory (a symbolic link is not followed)", path);
+			"XDG_RUNTIME_DIR: %s is not a directory (a symbolic link is not followed)",
+			path);
 	if (st.st_uid != geteuid())
-		return err_set(err, -EPERM, "XDG_RUNTIME_DIR: %s belongs to uid %u, not to the caller",
-			path, (unsigned)st.st_uid);
+		return err_set(err, -EPERM,
+			"XDG_RUNTIME_DIR: %s belongs to uid %u, not to the caller", path,
+			(unsigned)st.st_uid);
 	if (st.st_mode & 022)
 		return err_set(err, -EPERM,
-			"XDG_RUNTIME_DIR: %s can be written by others (mode %04o); make it 0700", path,
-			(unsigned)(st.st_mode & 07777));
+			"XDG_RUNTIME_DIR: %s can be written by others (mode %04o); make it 0700",
+			path, (unsigned)(st.st_mode & 07777));
 	return 0;
 }
 
@@ -274,7 +276,8 @@ int hierarchy_make_pod(int rootfd, const char *path, int *ret_fd, struct err *er
 
 	r = name_check_path(path, err);
 	if (r == 0 && name_depth(path) > NAME_PODS_MAX)
-		r = err_set(err, -EINVAL, "pod '%s': pods nest at most %d deep", path, NAME_PODS_MAX);
+		r = err_set(
+			err, -EINVAL, "pod '%s': pods nest at most %d deep", path, NAME_PODS_MAX);
 	if (r == 0)
 		r = open_container(rootfd, path, &container, leaf, err);
 	if (r < 0)

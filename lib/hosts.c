@@ -105,7 +105,8 @@ static void copy_host_line(FILE *stream, int podfd)
 			fprintf(stream, "%s\n", line);
 }
 
-static void write_self(FILE *stream, int podfd, const struct pod_spec *spec, char *self, size_t size)
+static void write_self(
+	FILE *stream, int podfd, const struct pod_spec *spec, char *self, size_t size)
 {
 	char leaf[NAME_COMPONENT_MAX + 1], parent[NAME_PATH_SIZE];
 	struct in_addr address;

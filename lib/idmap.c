@@ -81,8 +81,8 @@ static bool has_capability(unsigned capability)
 }
 
 /* Runtimes tell a user namespace by its map not being "0 0 4294967295", the initial one's
- * (user_namespaces(7)), and do in it without what only the initial one's root may, mknod(2) say. The
- * same map in two pieces is not taken for it. */
+ * (user_namespaces(7)), and do in it without what only the initial one's root may, mknod(2) say.
+ * The same map in two pieces is not taken for it. */
 static void split_whole_map(struct idmap *map)
 {
 	struct idmap_extent *first = &map->extents[0];
@@ -287,7 +287,8 @@ int idmap_from_json(const struct json *array, struct idmap *ret, struct err *err
 		if (r == 0)
 			r = json_read_int(extent, "size", true, 0, UINT32_MAX, &size, err);
 		if (r == 0)
-			r = idmap_add(&map, (uint32_t)container, (uint32_t)host, (uint32_t)size, err);
+			r = idmap_add(
+				&map, (uint32_t)container, (uint32_t)host, (uint32_t)size, err);
 		if (r < 0)
 			return r;
 	}

@@ -25,8 +25,8 @@
 /* What is left for others, and for containers that are being made now. */
 #define KEYS_LEFT 16
 #define BYTES_LEFT 2000
-/* keyctl(2), KEYCTL_SETPERM: all for who possesses it; view, read, search and link for the user, since
- * only what may be searched can be joined by its name. */
+/* keyctl(2), KEYCTL_SETPERM: all for who possesses it; view, read, search and link for the user,
+ * since only what may be searched can be joined by its name. */
 #define SHARED_PERMISSIONS 0x3f1b0000
 
 static bool is_low(const char *text, uid_t uid)

@@ -34,8 +34,8 @@ struct log_entry {
 /* Writes one entry, newline included. @target has LOG_ENTRY_MAX bytes. Return: bytes. */
 size_t log_format(enum container_log form, const struct log_entry *entry, char *target);
 
-/* Reads the entry at the front of the buffer; its text may be changed in place (json-file's escapes).
- * Return: bytes of it with its newline; 0 when there is no whole line; -EBADMSG for a line that is
- * no entry (*ret_skip: its bytes). */
+/* Reads the entry at the front of the buffer; its text may be changed in place (json-file's
+ * escapes). Return: bytes of it with its newline; 0 when there is no whole line; -EBADMSG for a
+ * line that is no entry (*ret_skip: its bytes). */
 ssize_t log_parse(enum container_log form, char *buffer, size_t length, struct log_entry *ret,
 	size_t *ret_skip);

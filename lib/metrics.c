@@ -395,7 +395,7 @@ int metrics_add_pod(struct metrics *metrics, int podfd, const char *path,
 		return 0;
 	now = pod_state_phase_now(&state);
 	SAMPLE(metrics, M_POD_INFO, 1, {"pod", path}, {"net", pod_net_name(spec.net)});
-	for (int phase = POD_CREATED; phase <= POD_FAILED; phase++)
+	for (int phase = POD_CREATED; phase <= POD_RESTARTING; phase++)
 		SAMPLE(metrics, M_POD_PHASE, (int)now == phase, {"pod", path},
 			{"phase", pod_phase_name((enum pod_phase)phase)});
 	if (to_us(spec.created, &us))

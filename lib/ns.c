@@ -179,7 +179,8 @@ static int become_root(struct err *err)
 
 int ns_join(const struct ns_set *set, struct err *err)
 {
-	/* Not the pid namespace: setns(2) into it concerns children only, and /proc stays the host's. */
+	/* Not the pid namespace: setns(2) into it concerns children only, and /proc stays the
+	 * host's. */
 	static const enum ns_kind order[] = {NS_USER, NS_IPC, NS_UTS, NS_NET, NS_MNT};
 	struct ns_id own[NS_KINDS];
 	int r;

@@ -56,8 +56,8 @@ int ns_identify(int procdir, struct ns_id ret[NS_KINDS], struct err *err);
 int ns_identify_fd(int fd, struct ns_id *ret);
 bool ns_equal(const struct ns_id *a, const struct ns_id *b);
 
-/* Enters every namespace of the set that the caller is not in yet: user first, then the others; never
- * the pid namespace, which is for containers whose runtime enters it.
- * The caller becomes the pod's root. Only in a single-threaded, short-lived child.
- * Needs CAP_SYS_ADMIN in the target's user namespace (its creator has it, user_namespaces(7)). */
+/* Enters every namespace of the set that the caller is not in yet: user first, then the others;
+ * never the pid namespace, which is for containers whose runtime enters it. The caller becomes the
+ * pod's root. Only in a single-threaded, short-lived child. Needs CAP_SYS_ADMIN in the target's
+ * user namespace (its creator has it, user_namespaces(7)). */
 int ns_join(const struct ns_set *set, struct err *err);

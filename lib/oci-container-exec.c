@@ -64,11 +64,12 @@ static int exec_capabilities(struct json *process, const struct oci_exec *exec, 
 		(char *const *)none, &names, &added, err);
 	if (r < 0)
 		return r;
-	/* A user of its own gets those that were added to the container's, which are its ambient ones
-	 * when it was not root. */
+	/* A user of its own gets those that were added to the container's, which are its ambient
+	 * ones when it was not root. */
 	if (!exec->privileged) {
 		strv_free(take_ptr(added));
-		r = json_read_strv(json_get(process, "capabilities"), "ambient", false, &added, err);
+		r = json_read_strv(
+			json_get(process, "capabilities"), "ambient", false, &added, err);
 		if (r == 0 && !added)
 			added = calloc(1, sizeof(*added));
 		if (r < 0 || !added)

@@ -2,8 +2,8 @@
 
 /*
  * The mounts of a container: the usual ones (or those of the bundle that it is made from, fitted to
- * the pod), then files and volumes, those deeper in the tree later. What somebody asked for replaces
- * what would be there otherwise.
+ * the pod), then files and volumes, those deeper in the tree later. What somebody asked for
+ * replaces what would be there otherwise.
  */
 
 #include <errno.h>

@@ -2,8 +2,8 @@
 
 /*
  * The config.json of a container in a pod: see oci-container.h. It begins as a copy of a bundle's,
- * or as an empty document; either way the fields that depend on the pod are written anew, and options
- * replace what the base says.
+ * or as an empty document; either way the fields that depend on the pod are written anew, and
+ * options replace what the base says.
  */
 
 #include "oci-container.h"
@@ -227,8 +227,8 @@ static int check_args(const struct builder *builder)
 
 	if (json_type(args) != JSON_ARRAY || json_length(args) == 0)
 		return err_set(builder->err, -EINVAL,
-			builder->in->base ? OCI_CONFIG_SOURCE ": process.args has no command, and none was given"
-					  : "the command is missing");
+			!builder->in->base ? "the command is missing" : OCI_CONFIG_SOURCE
+				": process.args has no command, and none was given");
 	for (size_t i = 0; i < json_length(args); i++)
 		if (!json_string(json_at(args, i)))
 			return err_set(builder->err, -EINVAL,
@@ -323,8 +323,8 @@ static void set_namespaces(const struct builder *builder)
 	add_namespace(builder, namespaces, "uts", share & OCI_SHARE_UTS ? "uts" : NULL);
 	if (builder->in->cgroup2)
 		add_namespace(builder, namespaces, "cgroup", NULL);
-	/* Nobody in the pod may enter the host's network namespace: the runtime, which has never left
-	 * it, passes it on. */
+	/* Nobody in the pod may enter the host's network namespace: the runtime, which has never
+	 * left it, passes it on. */
 	if (oci_has_own_network(builder->in))
 		add_namespace(builder, namespaces, "network",
 			builder->in->spec->net == CONTAINER_NET_POD ? "net" : NULL);
@@ -569,11 +569,12 @@ static int check_size(const struct json *config, struct err *err)
 	r = json_write(config, true, &text, &length);
 	if (r < 0)
 		return err_set(err, r, "writing " OCI_CONFIG_SOURCE ": %s", strerror(-r));
-	if (length <= JSON_BYTES_MAX && json_parse(OCI_CONFIG_SOURCE, text, length, &again, NULL) == 0)
+	if (length <= JSON_BYTES_MAX &&
+		json_parse(OCI_CONFIG_SOURCE, text, length, &again, NULL) == 0)
 		return 0;
 	return err_set(err, -E2BIG,
-		"the container's " OCI_CONFIG_SOURCE " would be larger than it may be (%d bytes, %d "
-		"values): its arguments and its environment are too long",
+		"the container's " OCI_CONFIG_SOURCE " would be larger than it may be (%d bytes, "
+		"%d values): its arguments and its environment are too long",
 		JSON_BYTES_MAX, JSON_VALUES_MAX);
 }
 

@@ -27,7 +27,7 @@ enum oci_share { OCI_SHARE_IPC = 1, OCI_SHARE_UTS = 2, OCI_SHARE_PID = 4 };
 struct oci_container {
 	/* ---- where it is ---- */
 	const char *root;              /* of the hierarchy, absolute */
-	const char *pod_dir;           /* absolute; <pod_dir>/ns/net and so on name its namespaces */
+	const char *pod_dir; /* absolute; <pod_dir>/ns/net and so on name its namespaces */
 	const char *hook;              /* absolute path of podd-hook */
 	const struct pod_spec *pod;
 	const char *child_dir;         /* absolute, children/NAME */
@@ -46,7 +46,8 @@ struct oci_container {
 	const uint32_t *groups;        /* --group-add */
 	size_t n_groups;
 	const char *hostname;
-	const struct volume *volumes;  /* sources absolute, overlays replaced by their mount points */
+	const struct volume
+		*volumes; /* sources absolute, overlays replaced by their mount points */
 	size_t n_volumes;
 	char *const *ulimits;          /* "nofile=1024:2048" */
 	char *const *capabilities;     /* from oci_choose_capabilities() */
@@ -54,7 +55,7 @@ struct oci_container {
 	const struct json *seccomp;    /* linux.seccomp; NULL: none */
 	bool no_new_privileges;
 	bool unmask;                   /* no masked and read-only paths */
-	const char *init;              /* absolute path of a static init program on the host, or NULL */
+	const char *init; /* absolute path of a static init program on the host, or NULL */
 	unsigned share;                /* of enum oci_share */
 	uint64_t shm_size;             /* a /dev/shm of its own of so many bytes; 0: the pod's */
 };
@@ -75,9 +76,9 @@ const char *oci_container_hostname(const struct oci_container *container);
  * terminated, "CAP_CHOWN" and so on. */
 extern const char *const oci_default_capabilities[];
 
-/* What a container gets with --cap-add and --cap-drop ("NET_ADMIN", "cap_net_admin", "all"), beginning
- * with what @base (a config.json; NULL: none) says: *ret. *ret_added: those that were added, which
- * processes of other users than root have as well. Return: 0, -EINVAL, -ENOMEM. */
+/* What a container gets with --cap-add and --cap-drop ("NET_ADMIN", "cap_net_admin", "all"),
+ * beginning with what @base (a config.json; NULL: none) says: *ret. *ret_added: those that were
+ * added, which processes of other users than root have as well. Return: 0, -EINVAL, -ENOMEM. */
 int oci_choose_capabilities(const struct json *base, char *const *add, char *const *drop,
 	char ***ret, char ***ret_added, struct err *err);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cidr.h"
 #include "cni.h"
 #include "egress.h"
 #include "publish.h"
@@ -91,16 +92,15 @@ int pod_restart_from_name(const char *name, enum pod_restart *ret)
 
 int pod_spec_set_cidr(struct pod_spec *spec, const char *text, struct err *err)
 {
-	autofree char *address = NULL;
-	const char *slash = strchr(text, '/');
 	struct in_addr network;
 	uint32_t prefix, mask;
+	struct cidr cidr;
 
-	if (slash && !(address = strndup(text, (size_t)(slash - text))))
-		return err_oom(err);
-	if (!slash || inet_pton(AF_INET, address, &network) != 1 ||
-		text_to_uint32(slash + 1, 0, 32, &prefix) < 0)
-		return err_set(err, -EINVAL, "'%s' is not an IPv4 network such as 10.0.2.0/24", text);
+	if (cidr_parse(text, &cidr) < 0 || cidr.family != AF_INET)
+		return err_set(err, -EINVAL, "'%s' is not an IPv4 network such as 10.0.2.0/24",
+			text);
+	network = cidr.in;
+	prefix = cidr.prefix;
 	if (prefix < CIDR_PREFIX_MIN || prefix > CIDR_PREFIX_MAX)
 		return err_set(err, -EINVAL, "network '%s': the prefix must be from %d to %d", text,
 			CIDR_PREFIX_MIN, CIDR_PREFIX_MAX);
@@ -112,7 +112,8 @@ int pod_spec_set_cidr(struct pod_spec *spec, const char *text, struct err *err)
 	if (ntohl(network.s_addr) >> 24 == 0 || ntohl(network.s_addr) >> 24 == 127 ||
 		ntohl(network.s_addr) >> 28 >= 14)
 		return err_set(err, -EINVAL, "network '%s' cannot be used for hosts", text);
-	if ((ntohl(network.s_addr) & BUILT_IN_MASK & mask) == (BUILT_IN_NETWORK & mask & BUILT_IN_MASK))
+	if ((ntohl(network.s_addr) & BUILT_IN_MASK & mask) ==
+		(BUILT_IN_NETWORK & mask & BUILT_IN_MASK))
 		return err_set(err, -EINVAL,
 			"network '%s' overlaps 10.88.0.0/13, which the built-in network has", text);
 	spec->net4 = network;

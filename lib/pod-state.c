@@ -137,6 +137,7 @@ static void forget_processes(struct pod_state *state)
 {
 	state->podd = state->outer = state->uplink = (struct proc_id){};
 	memset(state->namespaces, 0, sizeof(state->namespaces));
+	state->host_mount = (struct ns_id){};
 }
 
 int pod_state_load(int podfd, struct pod_state *ret, struct err *err)

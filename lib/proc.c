@@ -240,8 +240,8 @@ bool proc_is_own(void)
 	       lineage.levels == 1;
 }
 
-/* The first process on the way up from @pid in its pid namespace: number 1 there, or, in one that is
- * shared with others, whose parent is outside. Return: 0 or -ESRCH. */
+/* The first process on the way up from @pid in its pid namespace: number 1 there, or, in one that
+ * is shared with others, whose parent is outside. Return: 0 or -ESRCH. */
 static int find_first(pid_t pid, unsigned levels, pid_t *ret)
 {
 	struct lineage lineage = {.parent = pid};

@@ -123,7 +123,9 @@ int quantity_parse_bytes(const char *text, uint64_t *ret)
 		shift = (unsigned)(unit - units) * 10;
 		rest++;
 		if (shift > 0 && *rest)
-			rest += strcasecmp(rest, "b") == 0 ? 1 : strcasecmp(rest, "ib") == 0 ? 2 : 0;
+			rest += strcasecmp(rest, "b") == 0    ? 1
+				: strcasecmp(rest, "ib") == 0 ? 2
+							      : 0;
 	}
 	if (*rest)
 		return -EINVAL;

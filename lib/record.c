@@ -44,7 +44,8 @@ int record_load(int dirfd, const char *name, struct json **ret, struct err *err)
 		return err_wrap(err, r, "%s", name);
 	if (version > RECORD_VERSION)
 		return err_set(err, -EINVAL,
-			"%s has version %" PRId64 ", and this podd knows only up to %d: it was written "
+			"%s has version %" PRId64
+			", and this podd knows only up to %d: it was written "
 			"by a newer podd, which has to be installed again",
 			name, version, RECORD_VERSION);
 	*ret = take_ptr(document);

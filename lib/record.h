@@ -95,7 +95,8 @@ int pod_spec_init(struct pod_spec *spec, struct err *err);
 void pod_spec_done(struct pod_spec *spec);
 /* True for a pod inside another one. */
 bool pod_spec_is_nested(const struct pod_spec *spec);
-/* Is there an uplink that publishes its ports: its own, or for a pod inside another one that at the top? */
+/* Is there an uplink that publishes its ports: its own, or for a pod inside another one that at the
+ * top? */
 bool pod_spec_can_publish(const struct pod_spec *spec);
 /* What the built-in CNI network is inside of this pod. */
 struct cni_builtin;
@@ -137,8 +138,8 @@ struct pod_state {
 	char boot_id[PROC_BOOT_ID_SIZE];
 	char since[RECORD_TIME_SIZE]; /* of the phase */
 	struct proc_id podd;
-	char podd_version[RECORD_VERSION_SIZE]; /* of the program that podd runs; "": older than that
-						 * it is recorded */
+	char podd_version[RECORD_VERSION_SIZE]; /* of the program that podd runs; "": older than
+						 * that it is recorded */
 	uint32_t restarts;            /* by its policy, since it was started */
 	struct proc_id outer;
 	struct proc_id uplink;        /* pid 0 with --net none and host */
@@ -158,9 +159,9 @@ struct json *pod_state_to_json(const struct pod_state *state);
 int pod_state_load(int podfd, struct pod_state *ret, struct err *err);
 int pod_state_save(int podfd, const struct pod_state *state, struct err *err);
 
-/* As ns_open() of the outer container, with those of its namespaces that @ids names, for who needs the
- * host's programs and paths: a pod with a root directory of its own has another mount namespace for
- * that. */
+/* As ns_open() of the outer container, with those of its namespaces that @ids names, for who needs
+ * the host's programs and paths: a pod with a root directory of its own has another mount namespace
+ * for that. */
 int pod_state_open_host(const struct pod_state *state, int procdir,
 	const struct ns_id ids[NS_KINDS], struct ns_set *ret, struct err *err);
 

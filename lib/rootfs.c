@@ -32,7 +32,8 @@
 #define HEAD_BYTES 512
 #define PROGRAM_HEADERS_MAX 64
 #define INTERPRETER_MAX 256
-/* Programs that name one another; the kernel takes four (BINPRM_MAX_RECURSION before Linux 5.8: five). */
+/* Programs that name one another; the kernel takes four (BINPRM_MAX_RECURSION before Linux 5.8:
+ * five). */
 #define INTERPRETERS_MAX 4
 
 #define JUDGED_GOOD 125
@@ -121,8 +122,8 @@ static int parse_id(const char *text, const char *what, uint32_t *ret, struct er
 
 	if (text_to_uint32(text, 0, ID_MAX, ret) == 0)
 		return 0;
-	return err_set(err, -EINVAL, "\"%s\" is no %s id", text_sanitize(quote, sizeof(quote), text),
-		what);
+	return err_set(err, -EINVAL, "\"%s\" is no %s id",
+		text_sanitize(quote, sizeof(quote), text), what);
 }
 
 /* ---- groups ---- */
@@ -143,7 +144,8 @@ int rootfs_find_group(int rootfd, const char *text, uint32_t *ret, struct err *e
 	while (next_entry(&rest, fields, 3))
 		if (strcmp(fields[0], text) == 0 && text_to_uint32(fields[2], 0, ID_MAX, ret) == 0)
 			return 0;
-	return err_set(err, -ENOENT, "there is no group \"%s\" in /etc/group of the root file system",
+	return err_set(err, -ENOENT,
+		"there is no group \"%s\" in /etc/group of the root file system",
 		text_sanitize(quote, sizeof(quote), text));
 }
 
@@ -231,7 +233,8 @@ static int find_user(int rootfd, const char *text, bool has_group, struct rootfs
 		return user->home ? 0 : err_oom(err);
 	}
 	if (r == -ENOENT)
-		return err_set(err, r, "there is no user \"%s\" in /etc/passwd of the root file system",
+		return err_set(err, r,
+			"there is no user \"%s\" in /etc/passwd of the root file system",
 			text_sanitize(quote, sizeof(quote), text));
 	/* As everywhere: who says the group gets no others. */
 	return r < 0 || has_group ? r : add_memberships(rootfd, name, user, err);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * seccomp profiles: see seccomp-profile.h. A rule of the engines' form that applies here becomes one of the
- * OCI runtime specification; the others are left out. Whether a syscall of that name exists is for
- * the runtime to know.
+ * seccomp profiles: see seccomp-profile.h. A rule of the engines' form that applies here becomes
+ * one of the OCI runtime specification; the others are left out. Whether a syscall of that name
+ * exists is for the runtime to know.
  */
 
 #include "seccomp-profile.h"

@@ -110,8 +110,8 @@ int shim_receive(int socket, struct shim_message *ret, int *ret_fd)
 	size_t n_fds;
 	ssize_t n;
 
-	/* A peer that closed with our messages unread makes ECONNRESET, once, before what it sent comes
-	 * (the kernel's __skb_try_recv_datagram()). */
+	/* A peer that closed with our messages unread makes ECONNRESET, once, before what it sent
+	 * comes (the kernel's __skb_try_recv_datagram()). */
 	do {
 		n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));

@@ -50,16 +50,16 @@ enum shim_type {
 
 	/* ---- from podd-shim ---- */
 	SHIM_STARTED = 64, /* a: pid, as the host sees it */
-	SHIM_STDOUT,       /* data; with a terminal everything is this */
-	SHIM_STDERR,       /* data */
-	SHIM_EXIT,         /* a: status 0 to 255, b: SHIM_EXIT_*. Comes after all output. Unless b has
-			    * SHIM_EXIT_RESTARTS, everything of the run is gone by then, and nothing more
-			    * comes */
-	SHIM_ERROR,        /* a: 125, 126 or 127; data: the reason, for a person. As the answer to
-			    * SHIM_EXEC or a start, nothing more comes */
+	SHIM_STDOUT,	   /* data; with a terminal everything is this */
+	SHIM_STDERR,	   /* data */
+	SHIM_EXIT,  /* a: status 0 to 255, b: SHIM_EXIT_*. Comes after all output. Unless b has
+		     * SHIM_EXIT_RESTARTS, everything of the run is gone by then, and nothing more
+		     * comes */
+	SHIM_ERROR, /* a: 125, 126 or 127; data: the reason, for a person. As the answer to
+		     * SHIM_EXEC or a start, nothing more comes */
 	SHIM_DONE,
-	SHIM_LOST,         /* data: why no more output comes to this connection (it did not read, and the
-			    * disk is full) */
+	SHIM_LOST, /* data: why no more output comes to this connection (it did not read, and the
+		    * disk is full) */
 };
 
 #define SHIM_STREAM_STDIN 1
@@ -91,8 +91,8 @@ struct shim_message {
 int shim_send(int socket, uint32_t type, uint32_t a, uint32_t b, const void *data, size_t length,
 	int fd);
 
-/* Receives one message; *ret_fd (may be NULL: fds are closed) is the fd that came, or -1. Return: 1,
- * 0 at the end, -EBADMSG for what is no message (too short or cut), -EAGAIN, -errno. */
+/* Receives one message; *ret_fd (may be NULL: fds are closed) is the fd that came, or -1. Return:
+ * 1, 0 at the end, -EBADMSG for what is no message (too short or cut), -EAGAIN, -errno. */
 int shim_receive(int socket, struct shim_message *ret, int *ret_fd);
 
 /* Starts podd-shim in the user and mount namespaces of a running pod, in a session of its own. */
@@ -106,8 +106,8 @@ struct shim_launch {
 	bool reap;
 	int client;                     /* becomes SHIM_FD_CLIENT; -1: none. Stays open here */
 };
-/* The session keyring of shims that are launched when the user's quota of keys is nearly used up: none of
- * their caller's keys are theirs. */
+/* The session keyring of shims that are launched when the user's quota of keys is nearly used up:
+ * none of their caller's keys are theirs. */
 #define SHIM_KEYRING "podd"
 
 /* The shim is a child of the caller. What keeps it from being executed comes as SHIM_ERROR to the

@@ -17,7 +17,7 @@ struct volume {
 	enum volume_type type;
 	char *source;      /* of a bind: as given, absolute or beginning with '.'; else NULL */
 	char *target;      /* absolute in the container, without "..", "." and "//" */
-	char **options;    /* mount options for the runtime: "ro", "rbind", "rprivate", "noexec" ... */
+	char **options; /* mount options for the runtime: "ro", "rbind", "rprivate", "noexec" ... */
 	bool chown;        /* U: its owner becomes the container's user */
 	bool overlay;      /* O: changes are thrown away */
 };

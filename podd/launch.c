@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Starting shims: see launch.h. */
+/* Starting shims, and waiting for what podd has started: see launch.h. */
 
 #include "launch.h"
 
@@ -16,7 +16,7 @@
 #include "pod.h"
 #include "shim.h"
 
-static int on_shim_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static int on_exit_of_child(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	waitid(P_PIDFD, (id_t)fd, &(siginfo_t){}, WEXITED | WNOHANG);
 	/* The loop lets go of it, which closes the pidfd. */
@@ -24,16 +24,19 @@ static int on_shim_exit(sd_event_source *source, int fd, uint32_t events, void *
 	return 0;
 }
 
-/* Until the shim ends, or podd does. */
-static int watch(struct pod *pod, int *pidfd)
+int launch_reap(struct pod *pod, pid_t pid)
 {
 	sd_event_source *source = NULL;
-	int r = sd_event_add_io(pod->event, &source, *pidfd, EPOLLIN, on_shim_exit, NULL);
+	autoclose int pidfd = -1;
+	int r;
 
+	r = proc_open_child(pid, &pidfd);
+	if (r == 0)
+		r = sd_event_add_io(pod->event, &source, pidfd, EPOLLIN, on_exit_of_child, NULL);
 	if (r < 0)
 		return r;
 	sd_event_source_set_io_fd_own(source, true);
-	take_fd(pidfd);
+	take_fd(&pidfd);
 	/* From now on the loop's. */
 	sd_event_source_set_floating(source, true);
 	sd_event_source_unref(source);
@@ -51,7 +54,6 @@ int launch_shim(struct pod *pod, const char *name, uint64_t order, int client, s
 		.order = order,
 		.client = client,
 	};
-	autoclose int pidfd = -1;
 	pid_t pid;
 	int r;
 
@@ -61,9 +63,7 @@ int launch_shim(struct pod *pod, const char *name, uint64_t order, int client, s
 	r = shim_launch(&launch, &pid, err);
 	if (r < 0)
 		return r;
-	r = proc_open_child(pid, &pidfd);
-	if (r == 0)
-		r = watch(pod, &pidfd);
+	r = launch_reap(pod, pid);
 	if (r < 0) {
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -36,8 +37,9 @@
 
 #define STOP_TIMEOUT_S 10
 #define EXIT_FAILED 125
-/* The pod runs, but could not be taken over: worth another try (sysexits.h has it as EX_TEMPFAIL). */
-#define EXIT_NOT_ADOPTED 75
+/* Worth another try (sysexits.h has it as EX_TEMPFAIL): the pod runs, but could not be taken over, or
+ * the pod around it does not run. */
+#define EXIT_TRY_AGAIN 75
 #define EXIT_USAGE 2
 
 static const char help[] =
@@ -111,6 +113,7 @@ static int make_loop(struct pod *pod, struct err *err)
 		r = sd_event_set_watchdog(pod->event, true);
 	if (r < 0)
 		return err_set(err, r, "making the event loop: %s", strerror(-r));
+	upgrade_adopt_helpers(pod);
 	return 0;
 }
 
@@ -170,8 +173,7 @@ struct options {
 	const char *root;
 	const char *path;
 	int ready_fd; /* -1: none, or it was told */
-	bool no_start;
-	bool upgraded;
+	bool no_start; /* of the first start only */
 };
 
 static void tell_outcome(struct pod *pod, struct options *options)
@@ -179,6 +181,8 @@ static void tell_outcome(struct pod *pod, struct options *options)
 	tell_ready(pod, options->ready_fd);
 	cleanup_close(&options->ready_fd);
 	options->ready_fd = -1;
+	/* It was taken over: whatever becomes of it later, it was to run. */
+	options->no_start = false;
 }
 
 /* Until the pod has ended, or podd is to do something else with it. Return: the exit status. */
@@ -186,10 +190,13 @@ static int run_pod(struct options *options, struct restart *restart, enum pod_ne
 {
 	cleanup(pod_close) struct pod pod = {};
 	struct err err = {};
+	bool is_there;
 	int r;
 
 	*ret_next = POD_NEXT_END;
 	r = pod_open(&pod, options->root, options->path, &err);
+	/* Else it was removed, or another podd has it by now. */
+	is_there = r != -ENOENT && r != -EBUSY;
 	pod.no_start = options->no_start;
 	pod.restarts = restart->total;
 	/* Sockets that it was started with are not for the programs that podd starts either. */
@@ -200,10 +207,10 @@ static int run_pod(struct options *options, struct restart *restart, enum pod_ne
 	if (r < 0) {
 		fprintf(stderr, "podd: %s\n", err.msg);
 		tell(options->ready_fd, "E", err.msg);
-		/* A later try may have it better. */
-		if (restart->total > 0 && r != -EBUSY && r != -ENOENT)
+		/* A later try may have it better: a program or a file may be back by then. */
+		if (restart->is_due && is_there && !pod.adopted)
 			*ret_next = POD_NEXT_WAIT;
-		return pod.adopted ? EXIT_NOT_ADOPTED : EXIT_FAILED;
+		return pod.adopted || r == -EHOSTDOWN ? EXIT_TRY_AGAIN : EXIT_FAILED;
 	}
 	if (r > 0) {
 		/* Who hears that finds nobody here any more. */
@@ -211,8 +218,6 @@ static int run_pod(struct options *options, struct restart *restart, enum pod_ne
 		tell(options->ready_fd, "READY", NULL);
 		return 0;
 	}
-	if (options->upgraded)
-		upgrade_adopt_helpers(&pod);
 	restart_note_start(restart, &pod);
 	tell_outcome(&pod, options);
 	trim_memory();
@@ -240,6 +245,20 @@ static int release_cgroup(const char *path)
 	return 0;
 }
 
+/* What cannot be written (the disk is full) does not end the waiting: SIGTERM is heard without it,
+ * and the next start writes the record anew. */
+static void show_waiting(struct pod *pod)
+{
+	struct err err = {};
+
+	if (server_new(pod, &pod->server, &err) < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
+	if (pod_set_phase(pod, POD_RESTARTING, &err) < 0)
+		fprintf(stderr, "podd: pod %s: %s; it is started again nevertheless\n", pod->path,
+			err.msg);
+	manager_waiting(pod);
+}
+
 /* Until the pod is to be started again, or a person stops it. */
 static int wait_to_restart(
 	const struct options *options, struct restart *restart, enum pod_next *ret_next)
@@ -259,19 +278,14 @@ static int wait_to_restart(
 	if (r == 0)
 		r = events_new(&pod, &pod.events, &err);
 	if (r == 0)
-		r = server_new(&pod, &pod.server, &err);
-	if (r == 0)
 		r = restart_wait(&pod, restart_delay_us(restart), &err);
-	if (r == 0) {
-		pod.state.restarts = restart->total;
-		r = pod_set_phase(&pod, POD_RESTARTING, &err);
-	}
 	if (r < 0) {
 		fprintf(stderr, "podd: pod %s: it is not started again: %s\n", options->path,
 			err.msg);
 		return EXIT_FAILED;
 	}
-	manager_waiting(&pod);
+	pod.state.restarts = restart->total;
+	show_waiting(&pod);
 	r = sd_event_loop(pod.event);
 	*ret_next = pod.next;
 	return r < 0 ? EXIT_FAILED : r;
@@ -288,6 +302,9 @@ static int run(struct options *options)
 	if (options->ready_fd >= 0)
 		fcntl(options->ready_fd, F_SETFD, FD_CLOEXEC);
 	do {
+		/* What the last round started, and nobody waits for any more. */
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
 		status = run_pod(options, &restart, &next);
 		if (next == POD_NEXT_WAIT)
 			status = wait_to_restart(options, &restart, &next);
@@ -352,7 +369,7 @@ int main(int argc, char **argv)
 			only_check = true;
 			break;
 		case 'u':
-			options.upgraded = true;
+			/* The program before says so; it makes no difference. */
 			break;
 		case 'c':
 			release = true;

@@ -183,6 +183,11 @@ void manager_waiting(struct pod *pod)
 	(void)sd_notifyf(0, "STATUS=Pod %s failed, and will be started again", pod->path);
 }
 
+void manager_alive(void)
+{
+	(void)sd_notify(0, "WATCHDOG=1");
+}
+
 /* ---- the journal ---- */
 
 /* systemd.exec(5): the device and inode of the stream to the journal. */

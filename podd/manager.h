@@ -33,6 +33,9 @@ void manager_stopping(struct pod *pod);
 /* ... that it failed, and will be started again. */
 void manager_waiting(struct pod *pod);
 
+/* Before what takes long, out of the loop: the watchdog waits from now on. */
+void manager_alive(void);
+
 /* Has a copy of the fd kept for the next podd, or all of that name given up. @name: printable
  * ASCII, no blank and no ':'. */
 void manager_keep(struct manager *manager, const char *name, int fd);

@@ -240,20 +240,22 @@ void method_port_add(struct pod *pod, struct connection *connection,
 		reply_settled(pod, connection, "ports", NULL, ports);
 }
 
-/* A container that shares the pod's network is not attached by a hook: podctl says when it starts. */
 void method_restore_rules(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
 {
 	struct err err = {};
 
-	if (!methods_has_uplink(pod, connection))
+	if (!pod_has_uplink(pod) && pod->spec.net != POD_NET_CNI) {
+		methods_has_uplink(pod, connection);
 		return;
+	}
 	if (pod_ask_outer(pod, OUTER_RULES, NULL, NULL, &err) < 0)
 		connection_fail(connection, err.msg);
 	else
 		connection_reply(connection, json_new_object(), NULL, 0, false);
 }
 
+/* A container that shares the pod's network is not attached by a hook: podctl says when it starts. */
 void method_publish(struct pod *pod, struct connection *connection,
 	const struct varlink_call *call)
 {

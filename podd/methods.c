@@ -304,37 +304,38 @@ static void method_get_interface(struct pod *pod, struct connection *connection,
 static const struct {
 	const char *name;
 	method_function function;
+	bool inside; /* may be called from within the pod: what hooks need, and what only tells */
 } methods[] = {
-	{VARLINK_INTERFACE ".Inspect", method_inspect},
-	{VARLINK_INTERFACE ".Children", method_children},
-	{VARLINK_INTERFACE ".Attach", method_attach},
-	{VARLINK_INTERFACE ".Detach", method_detach},
-	{VARLINK_INTERFACE ".Report", method_report},
-	{VARLINK_INTERFACE ".Launch", method_launch},
-	{VARLINK_INTERFACE ".Namespaces", method_namespaces},
-	{VARLINK_INTERFACE ".Stop", method_stop},
-	{VARLINK_INTERFACE ".Events", method_events},
-	{VARLINK_INTERFACE ".PortAdd", method_port_add},
-	{VARLINK_INTERFACE ".PortRemove", method_port_remove},
-	{VARLINK_INTERFACE ".Publish", method_publish},
-	{VARLINK_INTERFACE ".Ports", method_ports},
-	{VARLINK_INTERFACE ".EgressAdd", method_egress_add},
-	{VARLINK_INTERFACE ".EgressRemove", method_egress_remove},
-	{VARLINK_INTERFACE ".Egress", method_egress},
-	{VARLINK_INTERFACE ".Flows", method_flows},
-	{VARLINK_INTERFACE ".Capture", method_capture},
-	{VARLINK_INTERFACE ".Tenant", method_tenant},
-	{VARLINK_INTERFACE ".RestoreRules", method_restore_rules},
-	{VARLINK_INTERFACE ".Upgrade", method_upgrade},
-	{VARLINK_INTERFACE ".ReplaceUplink", method_replace_uplink},
-	{SERVICE_INTERFACE ".GetInfo", method_get_info},
-	{SERVICE_INTERFACE ".GetInterfaceDescription", method_get_interface},
+	{VARLINK_INTERFACE ".Inspect", method_inspect, true},
+	{VARLINK_INTERFACE ".Children", method_children, true},
+	{VARLINK_INTERFACE ".Attach", method_attach, true},
+	{VARLINK_INTERFACE ".Detach", method_detach, true},
+	{VARLINK_INTERFACE ".Report", method_report, true},
+	{VARLINK_INTERFACE ".Launch", method_launch, false},
+	{VARLINK_INTERFACE ".Namespaces", method_namespaces, false},
+	{VARLINK_INTERFACE ".Stop", method_stop, false},
+	{VARLINK_INTERFACE ".Events", method_events, true},
+	{VARLINK_INTERFACE ".PortAdd", method_port_add, false},
+	{VARLINK_INTERFACE ".PortRemove", method_port_remove, false},
+	{VARLINK_INTERFACE ".Publish", method_publish, false},
+	{VARLINK_INTERFACE ".Ports", method_ports, true},
+	{VARLINK_INTERFACE ".EgressAdd", method_egress_add, false},
+	{VARLINK_INTERFACE ".EgressRemove", method_egress_remove, false},
+	{VARLINK_INTERFACE ".Egress", method_egress, true},
+	{VARLINK_INTERFACE ".Flows", method_flows, true},
+	{VARLINK_INTERFACE ".Capture", method_capture, false},
+	{VARLINK_INTERFACE ".Tenant", method_tenant, false},
+	{VARLINK_INTERFACE ".RestoreRules", method_restore_rules, false},
+	{VARLINK_INTERFACE ".Upgrade", method_upgrade, false},
+	{VARLINK_INTERFACE ".ReplaceUplink", method_replace_uplink, false},
+	{SERVICE_INTERFACE ".GetInfo", method_get_info, true},
+	{SERVICE_INTERFACE ".GetInterfaceDescription", method_get_interface, true},
 };
 
 /* While the pod waits for its next start there is nothing to do it with. */
 static bool is_possible(const struct pod *pod, const struct varlink_call *call)
 {
-	return pod->state.phase != POD_RESTARTING ||
+	return pod->children ||
 	       text_equal(call->method, VARLINK_INTERFACE ".Stop") ||
 	       text_equal(call->method, VARLINK_INTERFACE ".Events") ||
 	       text_starts_with(call->method, SERVICE_INTERFACE ".");
@@ -352,10 +353,13 @@ void methods_dispatch(struct pod *pod, struct connection *connection,
 		return;
 	}
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
-		if (text_equal(methods[i].name, call->method)) {
+		if (!text_equal(methods[i].name, call->method))
+			continue;
+		if (connection_is_inside(connection) && !methods[i].inside)
+			connection_error(connection, SERVICE_INTERFACE ".PermissionDenied", NULL);
+		else
 			methods[i].function(pod, connection, call);
-			return;
-		}
+		return;
 	}
 	parameters = json_new_object();
 	if (!text_starts_with(call->method, VARLINK_INTERFACE ".") &&

@@ -6,17 +6,20 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "hierarchy.h"
 #include "pod.h"
 #include "text.h"
 #include "varlink.h"
 
 #define CONTROL_SOCKET "control.sock"
+#define RESOLV_MAX (64 * 1024)
 
 /* The supervisor of one that is stopping. */
 struct stopping {
@@ -135,6 +138,55 @@ void nested_stop(struct nested *nested, unsigned timeout_s)
 			text_equal(state.boot_id, boot_id) &&
 			(proc_alive(&state.podd) || proc_alive(&state.outer)))
 			stop_one(nested, podfd, &state, timeout_s);
+	}
+}
+
+static int write_resolv(int podfd, const char *text, size_t length, struct err *err)
+{
+	autoclose int etc = -1;
+	int r = file_open_dir(podfd, "etc", &etc, err);
+
+	return r < 0 ? r : file_overwrite(etc, "resolv.conf", text, length, 0644, err);
+}
+
+static int read_resolv(int podfd, char **ret, size_t *ret_length, struct err *err)
+{
+	autoclose int etc = -1;
+	int r = file_open_dir(podfd, "etc", &etc, err);
+
+	return r < 0 ? r : file_read(etc, "resolv.conf", RESOLV_MAX, ret, ret_length, err);
+}
+
+/* One that does not run has none. */
+static void write_resolv_of(int podfd, const char *text, size_t length)
+{
+	cleanup(pod_spec_done) struct pod_spec spec = {};
+	cleanup(pod_state_done) struct pod_state state = {};
+	struct err err = {};
+
+	if (pod_spec_load(podfd, &spec, NULL) < 0 || spec.net != POD_NET_CNI ||
+		pod_state_load(podfd, &state, NULL) < 0 ||
+		pod_state_phase_now(&state) != POD_RUNNING)
+		return;
+	if (write_resolv(podfd, text, length, &err) < 0)
+		fprintf(stderr, "podd: following resolv.conf in a pod: %s\n", err.msg);
+	nested_write_resolv(podfd);
+}
+
+void nested_write_resolv(int podfd)
+{
+	autostrv names = NULL;
+	autofree char *text = NULL;
+	size_t length;
+
+	if (hierarchy_children(podfd, HIERARCHY_PODS, &names, NULL) < 0 || !names[0] ||
+		read_resolv(podfd, &text, &length, NULL) < 0)
+		return;
+	for (size_t i = 0; names[i]; i++) {
+		autoclose int nested = -1;
+
+		if (hierarchy_open_any_child(podfd, names[i], &nested, NULL) == 0)
+			write_resolv_of(nested, text, length);
 	}
 }
 

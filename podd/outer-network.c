@@ -234,13 +234,14 @@ int outer_network_restore(const struct outer_setup *setup, struct outer_net *net
 		.ipv6 = setup->ipv6,
 		.take_tcp = setup->take_tcp,
 		.anew = true,
+		.masquerade = setup->masquerade,
 		.self4 = setup->self4,
 		.self6 = setup->self6,
 	};
 	int r;
 
-	if (net->tap < 0)
-		return err_set(err, -ENODEV, "the pod has no tap, and no rules");
+	if (net->tap < 0 && !setup->masquerade)
+		return err_set(err, -ENODEV, "the pod has no way out, and no rules");
 	r = port_of(net->listen4, &rules.port4);
 	if (r == 0)
 		r = port_of(net->listen6, &rules.port6);

@@ -239,7 +239,9 @@ static int keep_host_side(struct err *err)
 
 	if (fd < 0 || dup3(fd, OUTER_FD_HOST, O_CLOEXEC) < 0)
 		return err_errno(err, "keeping the pod's mount namespace");
-	if (mount(NULL, "/run", NULL, MS_SHARED, NULL) < 0)
+	/* The other side sees what a hook binds to /run/netns, which is a mount of its own. */
+	if (mount(NULL, "/run", NULL, MS_SHARED, NULL) < 0 ||
+		mount(NULL, "/run/netns", NULL, MS_SHARED, NULL) < 0)
 		return err_errno(err, "sharing the pod's /run");
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_errno(err, "making a mount namespace");

@@ -148,7 +148,7 @@ static int give_net(struct outer *outer, struct outer_reply *reply, int fds[], s
 
 static int reply_net(struct outer *outer)
 {
-	struct outer_reply reply = {};
+	struct outer_reply reply = {.operation = OUTER_NET};
 	struct err err = {};
 	int fds[UPLINK_NET_FDS];
 	size_t n = 0;
@@ -205,6 +205,7 @@ static int serve(struct outer *outer)
 		r = err_set(&err, -EOPNOTSUPP, "unknown request %u", request.operation);
 		break;
 	}
+	reply.operation = request.operation;
 	reply.result = r;
 	if (r < 0) {
 		snprintf(reply.text, sizeof(reply.text), "%s", err.msg);

@@ -29,6 +29,7 @@
 #define OUTER_PATH_MAX 4096
 
 enum outer_operation {
+	OUTER_NONE,   /* in a reply: podd-outer could not even start */
 	OUTER_TREE,   /* struct outer_tree, before OUTER_SETUP */
 	OUTER_SETUP,  /* struct outer_setup; the reply carries the tap's fd, if there is one */
 	OUTER_PROBE,  /* sends an echo request to the gateway by the tap and waits for the answer */
@@ -85,6 +86,7 @@ struct outer_request {
 
 
 struct outer_reply {
+	uint32_t operation; /* of the request */
 	int32_t result; /* 0 or -errno, then text says why */
 	uint32_t queue; /* OUTER_NET: enum outer_queue */
 	uint32_t transparent; /* OUTER_NET: published ports can keep their clients' addresses */

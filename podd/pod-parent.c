@@ -15,10 +15,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -26,6 +31,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "deadline.h"
 #include "fd.h"
 #include "file.h"
 #include "hierarchy.h"
@@ -35,9 +41,12 @@
 
 #define HOOK_PATH PODD_LIBEXECDIR "/podd-hook"
 /* The hook has a deadline of its own, which is sooner. */
-#define HOOK_TIMEOUT_MS 120000
+#define ATTACH_TIMEOUT_MS 120000
+/* Less than the watchdog's time in podd@.service. */
+#define DETACH_TIMEOUT_MS 25000
 #define HOOK_OUTPUT_MAX 2048
 #define HELPER_TEXT_MAX 512
+#define HELPERS_TIMEOUT_MS 30000
 #define RESOLV_MAX (64 * 1024)
 #define FDINFO_MAX 4096
 #define PID_LINE "\nPid:\t"
@@ -130,8 +139,8 @@ static int join_parent(const struct pod_state *parent, struct err *err)
 	/* Of its pid namespace the children are: with its first process they end. */
 	if (r == 0 && set.fds[NS_PID] >= 0 && setns(set.fds[NS_PID], CLONE_NEWPID) < 0)
 		r = err_errno(err, "entering the pid namespace of the pod around");
-	/* The changes of credentials have made /proc/PID root's; the memory belongs to the host's user
-	 * namespace all the same, which nobody in the pod around can look into (ptrace(2)). */
+	/* The changes of credentials have made /proc/PID root's, who is not in the pod. With this the
+	 * root of the pod around can trace the helpers (ptrace(2)), as it can podd-outer later. */
 	if (r == 0 && prctl(PR_SET_DUMPABLE, 1) < 0)
 		r = err_errno(err, "making /proc/PID accessible");
 	return r;
@@ -187,15 +196,44 @@ static pid_t clone_outer(int procfd, const struct pod_state *parent, struct err 
 	return r < 0 ? err_set(err, r, "mapping the ids of the pod around: %s", strerror(-r)) : pid;
 }
 
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* From now on the root of the pod around can look into this process: nothing shall be there that is
+ * not for podd-outer. @keep is sorted. */
+static int close_others(int *keep, size_t n, struct err *err)
+{
+	unsigned first = STDERR_FILENO + 1;
+	int r = 0;
+
+	qsort(keep, n, sizeof(*keep), by_number);
+	for (size_t i = 0; r == 0 && i <= n; i++) {
+		unsigned end = i < n ? (unsigned)keep[i] : ~0U;
+
+		if (end > first)
+			r = close_range(first, i < n ? end - 1 : end, 0);
+		first = end + 1;
+	}
+	return r < 0 ? err_errno(err, "closing the files of podd") : 0;
+}
+
 /* Return: as clone_outer(). What was cloned before it failed ends by the pipe that podd then closes. */
 static pid_t help(const struct pod *pod, const struct pod_state *parent, int output,
-	uint32_t *helper, struct err *err)
+	const int fds[OUTER_START_FDS], uint32_t *helper, struct err *err)
 {
+	int keep[OUTER_START_FDS + 2] = {output, pod->podfd};
 	struct clone_args args = {.flags = CLONE_PARENT};
-	autoclose int procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct helper_answer second = {.helper = HELPER_FIRST};
+	autoclose int procfd = -1;
 	int r;
 
+	memcpy(keep + 2, fds, OUTER_START_FDS * sizeof(*fds));
+	r = close_others(keep, OUTER_START_FDS + 2, err);
+	if (r < 0)
+		return r;
+	procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (procfd < 0)
 		return err_errno(err, "opening /proc");
 	r = join_parent(parent, err);
@@ -215,19 +253,29 @@ static pid_t help(const struct pod *pod, const struct pod_state *parent, int out
 	_exit(0);
 }
 
-/* Return: true in podd-outer's process. */
-static bool help_and_tell(const struct pod *pod, const struct pod_state *parent, int output)
+/* Returns in podd-outer's process only. */
+static void help_and_tell(const struct pod *pod, const struct pod_state *parent, int output,
+	const int fds[OUTER_START_FDS])
 {
 	struct helper_answer answer = {};
 	struct err err = {};
 
-	answer.pid = help(pod, parent, output, &answer.helper, &err);
+	answer.pid = help(pod, parent, output, fds, &answer.helper, &err);
 	if (answer.pid == 0)
-		return true;
+		return;
 	if (answer.pid < 0)
 		text_copy(answer.text, sizeof(answer.text), err.msg);
 	fd_write_all(output, &answer, sizeof(answer));
 	_exit(0);
+}
+
+/* Not another process, whatever was told. */
+static void kill_child(pid_t pid)
+{
+	siginfo_t info;
+
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+		kill(pid, SIGKILL);
 }
 
 static void reap(pid_t pid)
@@ -237,11 +285,15 @@ static void reap(pid_t pid)
 }
 
 /* Return: the pid or -errno. */
-static pid_t read_answer(int input, enum helper *ret_helper, struct err *err)
+static pid_t read_answer(int input, int64_t deadline, enum helper *ret_helper, struct err *err)
 {
+	struct pollfd poll_fd = {.fd = input, .events = POLLIN};
 	struct helper_answer answer;
 	ssize_t n;
 
+	/* The root of the pod around can stop it. */
+	if (poll(&poll_fd, 1, (int)deadline_left_ms(deadline, HELPERS_TIMEOUT_MS)) == 0)
+		return err_set(err, -ETIMEDOUT, "the process that makes podd-outer does not come to an end");
 	do {
 		n = read(input, &answer, sizeof(answer));
 	} while (n < 0 && errno == EINTR);
@@ -257,11 +309,12 @@ static pid_t read_answer(int input, enum helper *ret_helper, struct err *err)
  * failure, with the second helper's pid in any case in which there is one. */
 static int read_answers(int input, pid_t told[2], struct err *err)
 {
+	int64_t deadline = deadline_now_ms() + HELPERS_TIMEOUT_MS;
 	int failed = 0;
 
 	for (size_t i = 0; i < 2; i++) {
 		enum helper helper = HELPER_FIRST;
-		pid_t pid = read_answer(input, &helper, err);
+		pid_t pid = read_answer(input, deadline, &helper, err);
 
 		if (pid < 0 && helper == HELPER_FIRST)
 			return pid;
@@ -273,7 +326,33 @@ static int read_answers(int input, pid_t told[2], struct err *err)
 	return failed;
 }
 
-int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err)
+/* What the helpers say the root of the pod around could have made them say: it has to be a child of
+ * podd, in a user namespace made in that pod's (ioctl_ns(2)). */
+static int check_outer(pid_t pid, const struct pod_state *parent, struct err *err)
+{
+	autoclose int userns = -1, around = -1;
+	siginfo_t info;
+	struct ns_id id = {};
+	char path[40];
+	int r;
+
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return err_errno(err, "process %d is not podd's", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+	userns = open(path, O_RDONLY | O_CLOEXEC);
+	if (userns < 0)
+		return err_errno(err, "opening the user namespace of process %d", (int)pid);
+	around = ioctl(userns, NS_GET_PARENT);
+	if (around < 0)
+		return err_errno(err, "looking at the user namespace of process %d", (int)pid);
+	r = ns_identify_fd(around, &id);
+	if (r == 0 && !ns_equal(&id, &parent->namespaces[NS_USER]))
+		r = -EXDEV;
+	return r < 0 ? err_set(err, r, "process %d is not in the pod around", (int)pid) : 0;
+}
+
+int pod_clone_in_parent(const struct pod *pod, const int fds[OUTER_START_FDS], pid_t *ret_pid,
+	struct err *err)
 {
 	cleanup(pod_state_done) struct pod_state parent = {};
 	autoclose int input = -1, output = -1;
@@ -290,15 +369,25 @@ int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err)
 	first = fork();
 	if (first < 0)
 		return err_errno(err, "starting a process for the namespaces of the pod around");
-	if (first == 0 && help_and_tell(pod, &parent, output)) {
+	if (first == 0) {
+		close(take_fd(&input));
+		help_and_tell(pod, &parent, output, fds);
 		*ret_pid = 0;
 		return 0;
 	}
 	close(take_fd(&output));
 	r = read_answers(input, told, err);
+	if (r == -ETIMEDOUT)
+		kill_child(first);
 	reap(first);
-	if (told[HELPER_FIRST] > 0)
+	/* They are podd's children, unless somebody has lied about it. */
+	if (told[HELPER_FIRST] > 0) {
+		if (r == -ETIMEDOUT)
+			kill_child(told[HELPER_FIRST]);
 		reap(told[HELPER_FIRST]);
+	}
+	if (r == 0)
+		r = check_outer(told[HELPER_SECOND], &parent, err);
 	if (r == 0)
 		*ret_pid = told[HELPER_SECOND];
 	return r;
@@ -307,13 +396,13 @@ int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err)
 /* ---- its way out ---- */
 
 /* What they have to say of a failure is one line. */
-static int run_hook(char *const *argv, struct err *err)
+static int run_hook(char *const *argv, unsigned timeout_ms, struct err *err)
 {
 	const struct spawn spawn = {
 		.path = HOOK_PATH,
 		.argv = argv,
 		.program_fd = -1,
-		.timeout_ms = HOOK_TIMEOUT_MS,
+		.timeout_ms = timeout_ms,
 		.output_max = HOOK_OUTPUT_MAX,
 		.stderr_max = HOOK_OUTPUT_MAX,
 	};
@@ -330,7 +419,7 @@ static int run_hook(char *const *argv, struct err *err)
 	return err_set(err, -EREMOTEIO, "%s", *result.errors ? result.errors : ending);
 }
 
-/* ... and with the host's networks, where no uplink does it, its published ports. */
+/* Which pod it is, and in which one; a pod at the top is attached to the host's networks. */
 static int add_place(const struct pod *pod, char ***argv, struct err *err)
 {
 	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1];
@@ -351,6 +440,7 @@ static int add_place(const struct pod *pod, char ***argv, struct err *err)
 	return r < 0 ? err_oom(err) : 0;
 }
 
+/* With the host's networks, where no uplink serves them, its published ports. */
 static int add_publish(const struct pod *pod, char ***argv)
 {
 	char *const *publish = pod->spec.publish;
@@ -377,7 +467,7 @@ int pod_attach_outside(const struct pod *pod, struct err *err)
 	r = add_place(pod, &argv, err);
 	if (r == 0 && !pod_spec_is_nested(&pod->spec))
 		r = add_publish(pod, &argv);
-	return r == 0 ? run_hook(argv, err) : r;
+	return r == 0 ? run_hook(argv, ATTACH_TIMEOUT_MS, err) : r;
 }
 
 void pod_detach_outside(const struct pod *pod)
@@ -395,7 +485,7 @@ void pod_detach_outside(const struct pod *pod)
 	else
 		r = add_place(pod, &argv, &err);
 	if (r == 0)
-		r = run_hook(argv, &err);
+		r = run_hook(argv, DETACH_TIMEOUT_MS, &err);
 	if (r < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
 }

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -113,7 +114,7 @@ static int own_namespaces(const struct pod *pod)
 
 static void __attribute__((noreturn)) fail_outer(int control, const char *what)
 {
-	struct outer_reply reply = {.result = -errno};
+	struct outer_reply reply = {.operation = OUTER_NONE, .result = -errno};
 
 	snprintf(reply.text, sizeof(reply.text), "%s: %s", what, strerror(errno));
 	fd_send(control, &reply, sizeof(reply), NULL, 0);
@@ -155,7 +156,8 @@ static int clone_child(uint64_t flags, int *ret_pidfd)
 
 /* Returns twice: in the new process with *ret_pid 0. It is the first one of the pod's pid namespace,
  * which containers may share. */
-static int clone_outer(const struct pod *pod, pid_t *ret_pid, int *ret_pidfd, struct err *err)
+static int clone_outer(const struct pod *pod, const int fds[OUTER_START_FDS], pid_t *ret_pid,
+	int *ret_pidfd, struct err *err)
 {
 	int r;
 
@@ -167,7 +169,7 @@ static int clone_outer(const struct pod *pod, pid_t *ret_pid, int *ret_pidfd, st
 			"making a user namespace (are they allowed here? see user.max_user_namespaces "
 			"and kernel.unprivileged_userns_clone)");
 	}
-	r = pod_clone_in_parent(pod, ret_pid, err);
+	r = pod_clone_in_parent(pod, fds, ret_pid, err);
 	if (r < 0 || *ret_pid == 0)
 		return r;
 	r = proc_open_child(*ret_pid, ret_pidfd);
@@ -204,10 +206,11 @@ int pod_spawn_outer(struct pod *pod, struct err *err)
 		return err_errno(err, "making a pipe");
 	wait = pipe_fds[0];
 	go = pipe_fds[1];
-	r = clone_outer(pod, &pid, &pidfd, err);
+	r = clone_outer(pod, (const int[]){reach.its, reach.listener, wait}, &pid, &pidfd, err);
 	if (r < 0)
 		return r;
 	if (pid == 0) {
+		/* In a pod in a pod it is closed already. */
 		close(go);
 		become_outer(pod, reach.its, reach.listener, wait);
 	}
@@ -260,6 +263,15 @@ void pod_hurry_outer(struct pod *pod)
 	set_timeouts(pod->outer, HURRY_S);
 }
 
+/* First it is taken out of the loop: a child of podd between fork(2) and execve(2) may hold the socket
+ * as well, and then close(2) does not (epoll(7)). */
+static void close_uplink(struct pod *pod)
+{
+	pod->uplink_reply = sd_event_source_disable_unref(pod->uplink_reply);
+	cleanup_close(&pod->uplink);
+	pod->uplink = -1;
+}
+
 void pod_kill_uplink(struct pod *pod)
 {
 	autoclose int pidfd = take_fd(&pod->uplink_pidfd);
@@ -274,8 +286,20 @@ void pod_kill_uplink(struct pod *pod)
 	/* A /proc with hidepid does not show it, so the pidfd from its start comes first. */
 	if (pidfd >= 0 || proc_open(&pod->state.uplink, &pidfd) == 0)
 		proc_signal(pidfd, SIGKILL);
-	cleanup_close(&pod->uplink);
-	pod->uplink = -1;
+	close_uplink(pod);
+}
+
+void pod_end_uplink(struct pod *pod)
+{
+	autoclose int pidfd = take_fd(&pod->uplink_pidfd);
+
+	if (pidfd >= 0) {
+		proc_signal(pidfd, SIGKILL);
+		waitid(P_PIDFD, (id_t)pidfd, &(siginfo_t){}, WEXITED);
+	} else {
+		pod_kill_uplink(pod);
+	}
+	close_uplink(pod);
 }
 
 static void note_net(struct pod *pod, const struct outer_reply *reply)
@@ -286,21 +310,52 @@ static void note_net(struct pod *pod, const struct outer_reply *reply)
 		pod->uplink_net.reason, sizeof(pod->uplink_net.reason), reply->text);
 }
 
+/* What podd did not wait for any longer comes all the same, before what it waits for now. */
+static bool is_answer(const struct outer_reply *reply, const struct outer_request *request)
+{
+	return reply->operation == request->operation || reply->operation == OUTER_NONE;
+}
+
+static void close_fds(int fds[OUTER_REPLY_FDS_MAX])
+{
+	for (int i = 0; fds && i < OUTER_REPLY_FDS_MAX; i++) {
+		cleanup_close(&fds[i]);
+		fds[i] = -1;
+	}
+}
+
+/* @fds may be NULL. Return: 0 with an answer, -errno. */
+static int receive_answer(struct pod *pod, const struct outer_request *request,
+	struct outer_reply *reply, int fds[OUTER_REPLY_FDS_MAX], struct err *err)
+{
+	ssize_t n;
+
+	do {
+		close_fds(fds);
+		n = fd_receive(pod->outer, reply, sizeof(*reply), fds,
+			fds ? OUTER_REPLY_FDS_MAX : 0, NULL);
+	} while (n == (ssize_t)sizeof(*reply) && !is_answer(reply, request));
+	if (n == -EAGAIN)
+		return err_set(err, -ETIMEDOUT, "podd-outer does not answer");
+	if (n != (ssize_t)sizeof(*reply))
+		return err_set(err, -ECONNRESET, "podd-outer ended; its last words are in podd.log");
+	reply->text[sizeof(reply->text) - 1] = '\0';
+	return 0;
+}
+
 static int ask(struct pod *pod, const struct outer_request *request, int fds[OUTER_REPLY_FDS_MAX],
 	struct err *err)
 {
 	struct outer_reply reply = {};
-	ssize_t n;
-	int r;
+	int r = fd_send(pod->outer, request, sizeof(*request), NULL, 0);
 
-	r = fd_send(pod->outer, request, sizeof(*request), NULL, 0);
-	n = r < 0 && r != -EPIPE ? r : fd_receive(pod->outer, &reply, sizeof(reply), fds,
-						      fds ? OUTER_REPLY_FDS_MAX : 0, NULL);
-	if (n == -EAGAIN)
-		return err_set(err, -ETIMEDOUT, "podd-outer does not answer");
-	if (n != (ssize_t)sizeof(reply))
-		return err_set(err, -ECONNRESET, "podd-outer ended; its last words are in podd.log");
-	reply.text[sizeof(reply.text) - 1] = '\0';
+	/* Its last words may be there to be read. */
+	if (r == 0 || r == -EPIPE)
+		r = receive_answer(pod, request, &reply, fds, err);
+	else
+		err_set(err, r, "asking podd-outer: %s", strerror(-r));
+	if (r < 0)
+		return r;
 	if (reply.result < 0)
 		return err_set(err, reply.result, "%s", reply.text);
 	if (request->operation == OUTER_TAP || request->operation == OUTER_NET)

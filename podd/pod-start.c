@@ -102,6 +102,11 @@ static int build_resolv(struct pod *pod, char **ret, char **ret_host, struct err
 	return r;
 }
 
+bool pod_has_parents_resolv(const struct pod *pod)
+{
+	return pod_spec_is_nested(&pod->spec) && pod->spec.net == POD_NET_CNI;
+}
+
 int pod_write_resolv(struct pod *pod, char **ret_text, struct err *err)
 {
 	autofree char *host = NULL;
@@ -109,7 +114,7 @@ int pod_write_resolv(struct pod *pod, char **ret_text, struct err *err)
 	autoclose int etc = -1;
 	int r;
 
-	if (pod_spec_is_nested(&pod->spec) && pod->spec.net == POD_NET_CNI)
+	if (pod_has_parents_resolv(pod))
 		r = pod_copy_resolv(pod, &text, err);
 	else
 		r = build_resolv(pod, &text, &host, err);
@@ -257,8 +262,13 @@ static int connect_tenant(struct pod *pod, struct err *err)
 
 int pod_start_tenant(struct pod *pod, struct err *err)
 {
-	int r = connect_tenant(pod, err);
+	struct err problem = {};
+	int r;
 
+	/* What is taken already stays; where no uplink could be reached so far, nothing was. */
+	if (pod->uplink_async && network_open(pod->network, &problem) < 0)
+		fprintf(stderr, "podd: pod %s: %s\n", pod->path, problem.msg);
+	r = connect_tenant(pod, err);
 	if (r < 0 || pod->uplink < 0)
 		return r;
 	r = pod_send_tenants_config(pod, err);
@@ -373,6 +383,8 @@ static int adopt_uplink(struct pod *pod, struct err *err)
 			return 0;
 		fprintf(stderr, "podd: pod %s: adopting podd-uplink: %s; starting another\n",
 			pod->path, problem.msg);
+		/* Ports are not for this one. */
+		pod_kill_uplink(pod);
 	}
 	if (network_open(pod->network, &problem) < 0)
 		pod_warn(pod, "%s", problem.msg);
@@ -392,6 +404,9 @@ static int adopt_tenant(struct pod *pod, struct err *err)
 		return r;
 	if (network_adopt(pod->network, &problem) == 0)
 		return 0;
+	/* It is told of ports when it has its configuration: see pod_start_tenant(). */
+	cleanup_close(&pod->uplink);
+	pod->uplink = -1;
 	if (network_open(pod->network, &problem) < 0)
 		pod_warn(pod, "%s", problem.msg);
 	return pod_start_tenant(pod, err);
@@ -426,7 +441,9 @@ void pod_take_back(struct pod *pod, const struct err *err)
 		return;
 	free(pod->state.error);
 	pod->state.error = strdup(err->msg);
-	pod_kill_uplink(pod);
+	pod_leave_uplink(pod);
+	pod_end_uplink(pod);
+	network_close(pod->network);
 	if (pod->outer_pidfd >= 0)
 		proc_signal(pod->outer_pidfd, SIGKILL);
 	pod_clean(pod, true);

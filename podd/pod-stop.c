@@ -77,11 +77,12 @@ void pod_consider_end(struct pod *pod)
 	pod_stop(pod, 0, NULL, NULL);
 }
 
-static bool has_containers(const struct pod *pod)
+/* Pods in it count as well. */
+static bool has_children(const struct pod *pod)
 {
 	autostrv names = NULL;
 
-	return hierarchy_children(pod->podfd, HIERARCHY_CONTAINERS, &names, NULL) < 0 || names[0];
+	return hierarchy_children(pod->podfd, HIERARCHY_ANY, &names, NULL) < 0 || names[0];
 }
 
 void pod_remove_if_unused(struct pod *pod)
@@ -91,7 +92,7 @@ void pod_remove_if_unused(struct pod *pod)
 
 	/* A podctl that holds the lock is about to use it. */
 	if (!pod->spec.auto_remove || !pod->had_container || !pod->is_gone ||
-		file_lock(pod->podfd, START_LOCK, 0, &lock, NULL) < 0 || has_containers(pod))
+		file_lock(pod->podfd, START_LOCK, 0, &lock, NULL) < 0 || has_children(pod))
 		return;
 	if (hierarchy_remove_pod(pod->rootfd, pod->path, &err) < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
@@ -113,6 +114,7 @@ static int on_stop_timeout(sd_event_source *source, uint64_t now, void *userdata
 
 	children_signal(pod->children, SIGKILL);
 	containers_kill(pod->containers);
+	nested_stop(pod->nested, 0);
 	pod->stop_deadline = 0;
 	pod->stop_timer = sd_event_source_disable_unref(pod->stop_timer);
 	sd_event_add_time_relative(pod->event, &pod->stop_timer, CLOCK_MONOTONIC, KILL_WAIT_US, 0,
@@ -121,12 +123,17 @@ static int on_stop_timeout(sd_event_source *source, uint64_t now, void *userdata
 }
 
 /* Who comes second may have less patience. */
-static void hasten(struct pod *pod, uint64_t deadline)
+static void hasten(struct pod *pod, unsigned timeout_s)
 {
+	uint64_t now = 0, deadline;
+
+	sd_event_now(pod->event, CLOCK_MONOTONIC, &now);
+	deadline = now + timeout_s * UINT64_C(1000000);
 	if (!pod->stop_timer || deadline >= pod->stop_deadline)
 		return;
 	pod->stop_deadline = deadline;
 	sd_event_source_set_time(pod->stop_timer, deadline);
+	nested_stop(pod->nested, timeout_s);
 }
 
 /* It does not run, and waits to be started again: that is called off. */
@@ -164,7 +171,7 @@ int pod_stop(struct pod *pod, unsigned timeout_s, void (*done)(void *userdata, i
 	}
 	sd_event_now(pod->event, CLOCK_MONOTONIC, &now);
 	if (pod->state.phase == POD_STOPPING) {
-		hasten(pod, now + timeout_s * UINT64_C(1000000));
+		hasten(pod, timeout_s);
 		return -EALREADY;
 	}
 	/* A hook that comes from now on is refused by what the record says; a full disk must not
@@ -313,10 +320,13 @@ void pod_clean(struct pod *pod, bool keep_errors)
 	static const char *const sockets[] = {"outer.sock", "uplink.sock", METRICS_SOCKET};
 	char boot_id[PROC_BOOT_ID_SIZE];
 
+	manager_alive();
 	/* Start times of another boot name nothing. */
 	if (proc_boot_id(boot_id) == 0 && text_equal(boot_id, pod->state.boot_id))
 		kill_all(pod);
+	manager_alive();
 	pod_detach_outside(pod);
+	manager_alive();
 	for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++)
 		file_remove(pod->podfd, sockets[i], NULL);
 	if (!manager_owns_control(pod->manager))
@@ -351,9 +361,9 @@ void pod_gone(struct pod *pod)
 		pod->state.error = strdup("the outer container ended unexpectedly");
 	}
 	pod->uplink_exit = sd_event_source_disable_unref(pod->uplink_exit);
-	if (pod_is_tenant(pod))
-		pod_leave_uplink(pod);
-	pod_kill_uplink(pod);
+	pod_leave_uplink(pod);
+	pod_end_uplink(pod);
+	pod_uplink_forget(pod);
 	network_close(pod->network);
 	pod_clean(pod, true);
 	events_catch_up(pod);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "deadline.h"
 #include "fd.h"
 #include "hierarchy.h"
 #include "network.h"
@@ -142,13 +143,14 @@ void pod_leave_uplink(struct pod *pod)
 {
 	const struct uplink_request request = {.operation = UPLINK_LEAVE};
 	struct pollfd poll_fd = {.fd = pod->uplink, .events = POLLIN};
+	int64_t deadline = deadline_now_ms() + LEAVE_TIMEOUT_MS;
 	struct uplink_reply reply;
 
-	if (pod->uplink < 0 ||
+	if (!pod_is_tenant(pod) || pod->uplink < 0 ||
 		fd_send(pod->uplink, &request, offsetof(struct uplink_request, text), NULL, 0) < 0)
 		return;
 	/* It says yes, and hangs up once its sockets are closed. */
-	while (poll(&poll_fd, 1, LEAVE_TIMEOUT_MS) > 0 &&
+	while (poll(&poll_fd, 1, (int)deadline_left_ms(deadline, LEAVE_TIMEOUT_MS)) > 0 &&
 		recv(pod->uplink, &reply, sizeof(reply), MSG_DONTWAIT) > 0)
 		;
 }

@@ -19,6 +19,7 @@
 #include "cleanup.h"
 #include "events.h"
 #include "fd.h"
+#include "nested.h"
 #include "network.h"
 #include "pod.h"
 #include "resolv.h"
@@ -65,6 +66,16 @@ static int watch_process(struct pod *pod, const struct proc_id *id, int started_
 
 static void uplink_ended(struct pod *pod);
 
+/* It is of no use: the next one may be. A tenant's connection ends, and nothing tells of it. */
+static void give_up_uplink(struct pod *pod)
+{
+	pod->uplink_reply = sd_event_source_disable_unref(pod->uplink_reply);
+	if (pod_is_tenant(pod))
+		uplink_ended(pod);
+	else
+		pod_kill_uplink(pod);
+}
+
 /* Answers to what was sent while the pod runs. An uplink that refuses its configuration is of no
  * use; the next one may have it better. */
 static int on_uplink_reply(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -84,8 +95,7 @@ static int on_uplink_reply(sd_event_source *source, int fd, uint32_t events, voi
 	}
 	/* Nobody has asked for it: what sends it is not podd-uplink any more. */
 	if (!pod_uplink_is_asked(pod, operation)) {
-		pod->uplink_reply = sd_event_source_disable_unref(source);
-		pod_kill_uplink(pod);
+		give_up_uplink(pod);
 		return 0;
 	}
 	if (r < 0 && (operation == UPLINK_CONFIGURE || operation == UPLINK_NET))
@@ -99,8 +109,7 @@ static int on_uplink_reply(sd_event_source *source, int fd, uint32_t events, voi
 		events_send(pod, "uplink-restarted", NULL);
 		return 0;
 	}
-	pod->uplink_reply = sd_event_source_disable_unref(source);
-	pod_kill_uplink(pod);
+	give_up_uplink(pod);
 	return 0;
 }
 
@@ -111,10 +120,8 @@ static int watch_uplink(struct pod *pod, struct err *err)
 	int r;
 
 	sd_event_now(pod->event, CLOCK_MONOTONIC, &pod->uplink_since);
-	/* From now on nothing waits for it: what it does not take at once it is killed for. */
+	/* What it does not take at once it is killed for. */
 	fd_set_nonblock(pod->uplink);
-	pod->uplink_async = true;
-	pod_hurry_outer(pod);
 	pod->uplink_reply = sd_event_source_disable_unref(pod->uplink_reply);
 	r = sd_event_add_io(pod->event, &pod->uplink_reply, pod->uplink, EPOLLIN, on_uplink_reply,
 		pod);
@@ -140,11 +147,12 @@ static int on_uplink_restart(sd_event_source *source, uint64_t now, void *userda
 	r = pod_is_tenant(pod) ? pod_start_tenant(pod, &err) : pod_replace_uplink(pod, &err);
 	if (r == 0 && pod->uplink >= 0)
 		r = watch_uplink(pod, &err);
-	if (r < 0) {
-		fprintf(stderr, "podd: pod %s: starting podd-uplink again: %s\n", pod->path, err.msg);
-		pod_kill_uplink(pod);
-		schedule_uplink(pod);
-	}
+	if (r == 0)
+		return 0;
+	fprintf(stderr, "podd: pod %s: starting podd-uplink again: %s\n", pod->path, err.msg);
+	pod_end_uplink(pod);
+	pod_uplink_forget(pod);
+	schedule_uplink(pod);
 	return 0;
 }
 
@@ -205,6 +213,7 @@ static void on_resolv_changed(void *userdata)
 	}
 	if (r < 0)
 		fprintf(stderr, "podd: pod %s: following resolv.conf: %s\n", pod->path, err.msg);
+	nested_write_resolv(pod->podfd);
 }
 
 int pod_watch(struct pod *pod, struct err *err)
@@ -213,11 +222,15 @@ int pod_watch(struct pod *pod, struct err *err)
 
 	r = watch_process(pod, &pod->state.outer, pod->outer_pidfd, on_outer_exit,
 		&pod->outer_exit, err);
+	/* From now on nothing is waited for. */
+	pod->uplink_async = true;
+	pod_hurry_outer(pod);
 	if (r == 0 && pod->uplink >= 0)
 		r = watch_uplink(pod, err);
 	else if (r == 0 && pod_is_tenant(pod) && network_has_uplink(pod->network))
 		schedule_uplink(pod);
-	if (r == 0)
+	/* The pod around writes that of its pods. */
+	if (r == 0 && !pod_has_parents_resolv(pod))
 		r = resolv_watch(pod->event, on_resolv_changed, pod, &pod->resolv, err);
 	return r;
 }

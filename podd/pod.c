@@ -62,6 +62,8 @@ void pod_close(struct pod *pod)
 {
 	/* First: what it keeps is for the next podd. */
 	manager_free(take_ptr(pod->manager));
+	/* While those who wait for answers can still hear that none will come. */
+	pod_uplink_forget(pod);
 	resolv_free(pod->resolv);
 	children_free(pod->children);
 	containers_free(pod->containers);

@@ -126,6 +126,9 @@ int pod_watch(struct pod *pod, struct err *err);
 /* Do the pod's connections go past libslirp? */
 bool pod_takes_tcp(const struct pod *pod);
 
+/* Does it look up names where the pod around does, which writes its resolv.conf from then on? */
+bool pod_has_parents_resolv(const struct pod *pod);
+
 /* Rewrites etc/resolv.conf; *ret_text gets what libslirp shall read (allocated), may be NULL. */
 int pod_write_resolv(struct pod *pod, char **ret_text, struct err *err);
 
@@ -137,6 +140,8 @@ int pod_spawn_outer(struct pod *pod, struct err *err);
 int pod_spawn_uplink(struct pod *pod, struct err *err);
 /* Ends podd-uplink; whoever watches it starts the next. */
 void pod_kill_uplink(struct pod *pod);
+/* Ends what nobody watches: the connection of a tenant, or podd-uplink, whose end it waits for. */
+void pod_end_uplink(struct pod *pod);
 /* Connects to podd-outer or podd-uplink by its socket in the pod's directory. */
 int pod_connect(struct pod *pod, const char *name, int *ret_fd);
 
@@ -157,9 +162,11 @@ void pod_hurry_outer(struct pod *pod);
  * -EHOSTDOWN when it does not run, -errno. */
 int pod_load_parent(const struct pod *pod, int *ret_podfd, struct pod_state *ret, struct err *err);
 /* Makes podd-outer's process in a new user namespace inside that of the pod around, with the same
- * ids; its working directory is the pod's. Returns twice, in that process with *ret_pid 0. Needs
- * what ns_join() needs. */
-int pod_clone_in_parent(const struct pod *pod, pid_t *ret_pid, struct err *err);
+ * ids; its working directory is the pod's. Returns twice, in that process with *ret_pid 0, and of
+ * podd's fds with pod->podfd and @fds only. Needs what ns_join() needs. */
+#define OUTER_START_FDS 3
+int pod_clone_in_parent(const struct pod *pod, const int fds[OUTER_START_FDS], pid_t *ret_pid,
+	struct err *err);
 /* Attaches the pod's netns to the network that is its way out, or detaches it; nothing with another
  * way out. Both run podd-hook and wait for it. */
 int pod_attach_outside(const struct pod *pod, struct err *err);
@@ -176,7 +183,7 @@ bool pod_is_tenant(const struct pod *pod);
 int pod_connect_tenant(struct pod *pod, struct err *err);
 /* Tells it what addresses the pod has got. */
 int pod_send_tenants_config(struct pod *pod, struct err *err);
-/* Gives up everything there, and waits until that is done. */
+/* Of a tenant: gives up everything there, and waits until that is done, 2 s at most. */
 void pod_leave_uplink(struct pod *pod);
 
 /* ---- pod-trees.c ---- */

@@ -16,18 +16,17 @@
 #include "restart.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "cleanup.h"
 #include "container.h"
 #include "hierarchy.h"
+#include "launch.h"
 #include "network.h"
 #include "pod.h"
-#include "shim.h"
 #include "text.h"
 
 #define DELAY_US UINT64_C(100000)
@@ -58,6 +57,7 @@ uint64_t restart_delay_us(struct restart *restart)
 		delay = DELAY_US << restart->in_a_row;
 	restart->in_a_row++;
 	restart->total++;
+	restart->is_due = true;
 	restart->since_us = 0;
 	return delay;
 }
@@ -81,89 +81,121 @@ int restart_wait(struct pod *pod, uint64_t delay_us, struct err *err)
 
 /* ---- containers ---- */
 
-/* Those that ended with the pod; what a person stopped, or what ended by itself, stays as it is. */
+/* Those that ended with the pod; what a person stopped, what ended by itself, and whose shim was
+ * killed before, stays as it is. Only the pod's end takes the shim out of the record. */
 static bool wants_start(
 	int childfd, const struct container_spec *spec, const struct container_state *state)
 {
 	cleanup(container_exit_done) struct container_exit end = {};
 
-	if (state->phase != CONTAINER_EXITED || state->stop_requested ||
+	if (state->phase != CONTAINER_EXITED || state->stop_requested || state->shim.pid != 0 ||
 		spec->restart == RESTART_NO)
 		return false;
 	return container_exit_load(childfd, &end, NULL) == 0 && !end.known;
 }
 
-static int on_shim_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	waitid(P_PIDFD, (id_t)fd, &(siginfo_t){}, WEXITED | WNOHANG);
-	sd_event_source_disable_unref(source);
-	return 0;
-}
-
-/* It is podd's child; what becomes of its container it tells as always. */
-static void wait_for_shim(struct pod *pod, pid_t pid)
-{
-	sd_event_source *source = NULL;
-	autoclose int pidfd = -1;
-
-	if (proc_open_child(pid, &pidfd) < 0 ||
-		sd_event_add_io(pod->event, &source, pidfd, EPOLLIN, on_shim_exit, NULL) < 0)
-		return;
-	sd_event_source_set_io_fd_own(source, true);
-	take_fd(&pidfd);
-}
-
 static int start_one(struct pod *pod, const char *name, const struct container_spec *spec,
 	uint64_t order, struct err *err)
 {
-	const struct shim_launch launch = {
-		.root = pod->root,
-		.pod = pod->path,
-		.name = name,
-		.state = &pod->state,
-		.podfd = pod->podfd,
-		.order = order,
-		.client = -1,
-	};
-	pid_t pid;
 	int r = 0;
 
 	if (spec->net == CONTAINER_NET_POD)
 		r = network_publish(pod->network, name, spec->publish, err);
-	if (r == 0)
-		r = shim_launch(&launch, &pid, err);
-	if (r == 0)
-		wait_for_shim(pod, pid);
+	if (r < 0)
+		return r;
+	/* What becomes of its container the shim tells as always. */
+	r = launch_shim(pod, name, order, -1, err);
+	if (r < 0)
+		network_detach(pod->network, name);
 	return r;
 }
 
-static void consider(struct pod *pod, const char *name)
+struct candidate {
+	const char *name;
+	uint64_t order;
+};
+
+static int by_order(const void *a, const void *b)
+{
+	const struct candidate *left = a, *right = b;
+
+	if (left->order != right->order)
+		return left->order < right->order ? -1 : 1;
+	return strcmp(left->name, right->name);
+}
+
+static bool is_candidate(const struct pod *pod, const char *name, struct candidate *ret)
 {
 	cleanup(container_state_done) struct container_state state = {};
 	cleanup(container_spec_done) struct container_spec spec = {};
 	autoclose int childfd = -1;
-	struct err err = {};
 
 	if (hierarchy_open_child(pod->podfd, name, false, &childfd, NULL) < 0 ||
 		container_spec_load(childfd, &spec, NULL) < 0 ||
 		container_state_load(childfd, &state, NULL) < 0 ||
 		!wants_start(childfd, &spec, &state))
-		return;
-	if (start_one(pod, name, &spec, state.order, &err) < 0)
-		fprintf(stderr, "podd: pod %s: starting container %s again: %s\n", pod->path, name,
+		return false;
+	*ret = (struct candidate){.name = name, .order = state.order};
+	return true;
+}
+
+static void start_candidate(struct pod *pod, const struct candidate *candidate)
+{
+	cleanup(container_spec_done) struct container_spec spec = {};
+	autoclose int childfd = -1;
+	struct err err = {};
+	int r;
+
+	r = hierarchy_open_child(pod->podfd, candidate->name, false, &childfd, &err);
+	if (r == 0)
+		r = container_spec_load(childfd, &spec, &err);
+	if (r == 0)
+		r = start_one(pod, candidate->name, &spec, candidate->order, &err);
+	if (r < 0)
+		fprintf(stderr, "podd: pod %s: starting container %s again: %s\n", pod->path,
+			candidate->name, err.msg);
+}
+
+static void start_containers(struct pod *pod)
+{
+	autofree struct candidate *candidates = NULL;
+	autostrv names = NULL;
+	struct err err = {};
+	size_t n = 0;
+	int r;
+
+	r = hierarchy_children(pod->podfd, HIERARCHY_CONTAINERS, &names, &err);
+	if (r == 0) {
+		candidates = calloc(strv_length(names) + 1, sizeof(*candidates));
+		r = candidates ? 0 : err_oom(&err);
+	}
+	if (r < 0) {
+		fprintf(stderr, "podd: pod %s: starting its containers again: %s\n", pod->path,
 			err.msg);
+		return;
+	}
+	for (size_t i = 0; names[i]; i++)
+		n += is_candidate(pod, names[i], &candidates[n]);
+	qsort(candidates, n, sizeof(*candidates), by_order);
+	for (size_t i = 0; i < n; i++)
+		start_candidate(pod, &candidates[i]);
 }
 
 void restart_note_start(struct restart *restart, struct pod *pod)
 {
-	autostrv names = NULL;
+	bool again = restart->is_due;
 
-	restart->since_us = now_us();
-	if (restart->total == 0)
+	restart->is_due = false;
+	/* This podd may have had it before: then it has run for longer than since now. */
+	if (!pod->adopted || restart->since_us == 0)
+		restart->since_us = now_us();
+	if (pod->adopted) {
+		if (restart->total < pod->state.restarts)
+			restart->total = pod->state.restarts;
+		return;
+	}
+	if (!again)
 		return;
 	fprintf(stderr, "podd: pod %s: started again\n", pod->path);
-	if (hierarchy_children(pod->podfd, HIERARCHY_CONTAINERS, &names, NULL) < 0)
-		return;
-	for (size_t i = 0; names[i]; i++)
-		consider(pod, names[i]);
+	start_containers(pod);
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
@@ -45,6 +46,7 @@ struct connection {
 	struct buffer output;
 	bool more;        /* the present call accepts several replies */
 	bool oneway;      /* ... or none */
+	bool inside;
 	bool held;
 	bool subscribed;
 	bool wants_stop;
@@ -346,7 +348,27 @@ static int on_connection(sd_event_source *source, int fd, uint32_t events, void 
 	return 0;
 }
 
-static int add_connection(struct server *server, int fd)
+bool connection_is_inside(const struct connection *connection)
+{
+	return connection->inside;
+}
+
+/* Only the same user namespace counts as podd's user: in a pod, and in one inside of it, there are
+ * processes with the same uid. What /proc does not show is another one's. Of the host's root that is
+ * not asked. */
+static bool is_inside(pid_t pid, uid_t uid)
+{
+	struct stat own, its;
+	char path[40];
+
+	if (uid == 0 && geteuid() != 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+	return pid <= 0 || stat(path, &its) < 0 || stat("/proc/self/ns/user", &own) < 0 ||
+	       its.st_dev != own.st_dev || its.st_ino != own.st_ino;
+}
+
+static int add_connection(struct server *server, int fd, bool inside)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
 	int r;
@@ -363,6 +385,7 @@ static int add_connection(struct server *server, int fd)
 	connection->serial = ++server->serials;
 	connection->output_max = SERVER_OUTPUT_MAX;
 	connection->fd = fd;
+	connection->inside = inside;
 	connection->passed = -1;
 	connection->next = server->first;
 	server->first = connection;
@@ -404,6 +427,7 @@ static int on_accept(sd_event_source *source, int fd, uint32_t events, void *use
 {
 	struct server *server = userdata;
 	autoclose int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	pid_t pid;
 	uid_t uid;
 
 	if (peer < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
@@ -413,7 +437,7 @@ static int on_accept(sd_event_source *source, int fd, uint32_t events, void *use
 		sd_event_source_set_enabled(server->pause, SD_EVENT_ONESHOT);
 		return 0;
 	}
-	if (peer < 0 || fd_peer(peer, NULL, &uid) < 0 || !server_serves(server->pod, uid))
+	if (peer < 0 || fd_peer(peer, &pid, &uid) < 0 || !server_serves(server->pod, uid))
 		return 0;
 	if (server->n >= SERVER_CONNECTIONS_MAX && !drop_idle(server)) {
 		static const char refusal[] = "{\"error\":\"" VARLINK_INTERFACE ".LimitExceeded\","
@@ -422,7 +446,7 @@ static int on_accept(sd_event_source *source, int fd, uint32_t events, void *use
 		send(peer, refusal, sizeof(refusal), MSG_NOSIGNAL | MSG_DONTWAIT);
 		return 0;
 	}
-	if (add_connection(server, peer) == 0)
+	if (add_connection(server, peer, is_inside(pid, uid)) == 0)
 		take_fd(&peer);
 	return 0;
 }
@@ -492,6 +516,8 @@ void server_finish_stops(struct server *server, int result)
 
 void server_flush(struct server *server)
 {
+	if (!server)
+		return;
 	for (struct connection *c = server->first; c; c = c->next) {
 		struct pollfd poll_fd = {.fd = c->fd, .events = POLLOUT};
 

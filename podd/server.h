@@ -30,6 +30,9 @@ void server_free(struct server *server);
 /* Is that uid served: the pod's owner, root, or the pod's root? */
 bool server_serves(const struct pod *pod, uid_t uid);
 
+/* Does it come from another user namespace than podd's: from a pod, as a hook does? */
+bool connection_is_inside(const struct connection *connection);
+
 /* Replies to the connection's present call; the parameters are taken over. @fds are passed along
  * (and closed by the caller). With @continues more replies follow. Return: 0, or -errno when the
  * connection was closed. */
@@ -64,5 +67,5 @@ void server_broadcast(struct server *server, const struct json *parameters);
 void server_finish_stops(struct server *server, int result);
 void connection_wait_for_stop(struct connection *connection);
 
-/* Writes out what is queued, waiting a little: before podd ends. */
+/* Writes out what is queued, waiting a little: before podd ends. NULL is accepted. */
 void server_flush(struct server *server);

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "fd.h"
 #include "file.h"
 #include "hierarchy.h"
+#include "launch.h"
 #include "pod-network.h"
 #include "pod.h"
 #include "server.h"
@@ -29,6 +29,11 @@ void method_upgrade(struct pod *pod, struct connection *connection, const struct
 {
 	int pipe_fds[2];
 
+	/* One that came in the same moment: its caller hears of the end. */
+	if (pod->upgrade_fd >= 0) {
+		connection_fail(connection, "podd is being upgraded already");
+		return;
+	}
 	if (pod->state.phase != POD_RUNNING) {
 		connection_fail(connection, "the pod is being stopped");
 		return;
@@ -58,21 +63,53 @@ void method_replace_uplink(
 	connection_reply(connection, json_new_object(), NULL, 0, false);
 }
 
+/* It is the same process, so that the sockets that it was started with are for it, too. Return: 0
+ * or -errno, of @ready_fd. */
+static int set_inherited(int ready_fd, bool inherited)
+{
+	int flags = inherited ? 0 : FD_CLOEXEC;
+
+	for (int i = 0, n = sd_listen_fds(0); i < n; i++)
+		(void)fcntl(SD_LISTEN_FDS_START + i, F_SETFD, flags);
+	return ready_fd >= 0 && fcntl(ready_fd, F_SETFD, flags) < 0 ? -errno : 0;
+}
+
+static int execute(const char *root, const char *path, int ready_fd)
+{
+	const char *argv[8] = {"podd"};
+	char number[16];
+	size_t n = 1;
+	int r;
+
+	if (root) {
+		argv[n++] = "--root";
+		argv[n++] = root;
+	}
+	if (ready_fd >= 0) {
+		snprintf(number, sizeof(number), "%d", ready_fd);
+		argv[n++] = "--ready-fd";
+		argv[n++] = number;
+	}
+	argv[n++] = "--upgraded";
+	argv[n++] = path;
+	r = set_inherited(ready_fd, true);
+	if (r == 0) {
+		execv(PODD_LIBEXECDIR "/podd", (char *const *)argv);
+		r = -errno;
+	}
+	set_inherited(ready_fd, false);
+	return r;
+}
+
 void upgrade_execute(const char *root, const char *path, int ready_fd)
 {
-	char number[16];
-	char *const argv[] = {(char *)"podd", (char *)"--root", (char *)root, (char *)"--ready-fd",
-		number, (char *)"--upgraded", (char *)path, NULL};
+	int r = execute(root, path, ready_fd);
 
-	snprintf(number, sizeof(number), "%d", ready_fd);
-	/* It is the same process, so that they are for it, too. */
-	for (int i = 0, n = sd_listen_fds(0); i < n; i++)
-		(void)fd_set_inherit(SD_LISTEN_FDS_START + i);
-	if (fd_set_inherit(ready_fd) == 0)
-		execv(PODD_LIBEXECDIR "/podd", argv);
-	dprintf(ready_fd, "E cannot execute %s: %s\n", PODD_LIBEXECDIR "/podd", strerror(errno));
 	fprintf(stderr, "podd: pod %s: cannot execute %s: %s; going on\n", path,
-		PODD_LIBEXECDIR "/podd", strerror(errno));
+		PODD_LIBEXECDIR "/podd", strerror(-r));
+	if (ready_fd >= 0)
+		dprintf(ready_fd, "E cannot execute %s: %s\n", PODD_LIBEXECDIR "/podd",
+			strerror(-r));
 }
 
 /* ---- could it? ---- */
@@ -85,7 +122,7 @@ static int check_child(int podfd, const char *name, struct err *err)
 	autoclose int childfd = -1;
 	int r;
 
-	r = hierarchy_open_child(podfd, name, false, &childfd, err);
+	r = hierarchy_open_any_child(podfd, name, &childfd, err);
 	if (r == 0) {
 		r = attachment_load(childfd, &attachment, err);
 		r = r == -ENOENT ? 0 : r;
@@ -96,12 +133,13 @@ static int check_child(int podfd, const char *name, struct err *err)
 			r = container_state_load(childfd, &state, err);
 	}
 	/* One that is removed meanwhile. */
-	return r == -ENOENT ? 0 : r < 0 ? err_wrap(err, r, "container %s", name) : 0;
+	return r == -ENOENT ? 0 : r < 0 ? err_wrap(err, r, "%s", name) : 0;
 }
 
 static int check_records(int podfd, struct err *err)
 {
 	cleanup(pod_network_done) struct pod_network network = {};
+	cleanup(attachment_done) struct attachment attachment = {};
 	cleanup(pod_state_done) struct pod_state state = {};
 	cleanup(pod_spec_done) struct pod_spec spec = {};
 	autostrv names = NULL;
@@ -113,7 +151,9 @@ static int check_records(int podfd, struct err *err)
 	if (r == 0)
 		r = pod_network_load(podfd, &network, err);
 	if (r == 0 || r == -ENOENT)
-		r = hierarchy_children(podfd, HIERARCHY_CONTAINERS, &names, err);
+		r = attachment_load(podfd, &attachment, err);
+	if (r == 0 || r == -ENOENT)
+		r = hierarchy_children(podfd, HIERARCHY_ANY, &names, err);
 	for (size_t i = 0; r == 0 && names[i]; i++)
 		r = check_child(podfd, names[i], err);
 	return r;
@@ -136,25 +176,6 @@ int upgrade_check(const char *root, const char *path, struct err *err)
 
 /* ---- afterwards ---- */
 
-static int on_helper_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	waitid(P_PIDFD, (id_t)fd, &(siginfo_t){}, WEXITED | WNOHANG);
-	sd_event_source_disable_unref(source);
-	return 0;
-}
-
-static void wait_for(struct pod *pod, pid_t pid)
-{
-	sd_event_source *source = NULL;
-	autoclose int pidfd = -1;
-
-	if (proc_open_child(pid, &pidfd) < 0 ||
-		sd_event_add_io(pod->event, &source, pidfd, EPOLLIN, on_helper_exit, NULL) < 0)
-		return;
-	sd_event_source_set_io_fd_own(source, true);
-	take_fd(&pidfd);
-}
-
 void upgrade_adopt_helpers(struct pod *pod)
 {
 	autofree char *text = NULL;
@@ -171,6 +192,6 @@ void upgrade_adopt_helpers(struct pod *pod)
 
 		if (text_to_uint32(words[i], 1, INT32_MAX, &pid) == 0 &&
 			(pid_t)pid != pod->state.outer.pid && (pid_t)pid != pod->state.uplink.pid)
-			wait_for(pod, (pid_t)pid);
+			(void)launch_reap(pod, (pid_t)pid);
 	}
 }

@@ -21,12 +21,13 @@ void method_upgrade(
 void method_replace_uplink(
 	struct pod *pod, struct connection *connection, const struct varlink_call *call);
 
-/* Executes the installed program, with @ready_fd. Returns only when that fails, having said so
- * there. */
+/* Executes the installed program, with @ready_fd (-1: none); @root may be NULL. Returns only when
+ * that fails, having said so there; all is as before then. */
 void upgrade_execute(const char *root, const char *path, int ready_fd);
 
 /* podd --check: could this program take the pod over? Reads all its records. */
 int upgrade_check(const char *root, const char *path, struct err *err);
 
-/* After it: what podd's earlier program had started is waited for. */
+/* What podd had started before the pod's present loop, by an earlier program as well, is waited
+ * for, but for podd-outer and podd-uplink of the pod's record. */
 void upgrade_adopt_helpers(struct pod *pod);

@@ -172,10 +172,11 @@ int uplink_loop_turn(struct uplink_loop *loop, int timeout_ms)
 
 	if (loop->timers_changed)
 		run_sd_event(loop);
-	n = epoll_wait(loop->epoll, events, EVENTS_MAX, loop->first ? 0 : timeout_ms);
+	/* Before the wait: what it frees is not in the events then. */
+	run_deferred(loop);
+	n = epoll_wait(loop->epoll, events, EVENTS_MAX, uplink_loop_busy(loop) ? 0 : timeout_ms);
 	if (n < 0 && errno != EINTR)
 		return -errno;
-	run_deferred(loop);
 	for (int i = 0; i < n; i++) {
 		struct uplink_watch *watch = events[i].data.ptr;
 

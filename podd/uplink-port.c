@@ -321,6 +321,16 @@ void uplink_ports_remove(struct uplink_ports *ports, uint32_t id)
 	uplink_loop_defer(ports->loop, &port->burial);
 }
 
+void uplink_ports_close(struct uplink_ports *ports)
+{
+	while (ports->first)
+		uplink_ports_remove(ports, ports->first->spec.id);
+	for (struct uplink_flow *flow = uplink_flows_first(ports->flows); flow; flow = flow->next)
+		uplink_flow_cut(flow);
+	uplink_sockets_close(ports->sockets);
+	ports->changed = NULL;
+}
+
 static int add_listener(struct port *port, int i, int fd)
 {
 	struct listener *listener = &port->listeners[i];

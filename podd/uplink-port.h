@@ -29,6 +29,9 @@ int uplink_ports_add(struct uplink_ports *ports, const struct uplink_port *port,
 	struct err *err);
 /* Closes its sockets; connections that are open stay. Removing twice is fine. */
 void uplink_ports_remove(struct uplink_ports *ports, uint32_t id);
+/* Removes all of them, and cuts every connection; what is under way in the loop ends with its next
+ * turn, and then this may be freed. */
+void uplink_ports_close(struct uplink_ports *ports);
 /* Calls @each, which returns 0 or -errno, for every port. */
 int uplink_ports_each(struct uplink_ports *ports,
 	int (*each)(void *opaque, const struct uplink_port *port, const int *fds), void *opaque);

@@ -287,6 +287,13 @@ void uplink_relay_connect(struct uplink_relay *relay, struct uplink_sockets *soc
 	relay->datagrams = datagrams;
 }
 
+void uplink_relay_close(struct uplink_relay *relay)
+{
+	while (relay->ages.newest)
+		channel_close(of_age(relay->ages.newest));
+	relay->sockets = NULL;
+}
+
 int uplink_relay_new(struct uplink_loop *loop, struct uplink_relay **ret, struct err *err)
 {
 	autoptr(uplink_relay) relay = calloc(1, sizeof(*relay));
@@ -307,8 +314,7 @@ void uplink_relay_free(struct uplink_relay *relay)
 {
 	if (!relay)
 		return;
-	while (relay->ages.newest)
-		channel_close(of_age(relay->ages.newest));
+	uplink_relay_close(relay);
 	while (relay->first)
 		drop_first(relay);
 	sd_event_source_disable_unref(relay->timer);

@@ -28,5 +28,8 @@ void uplink_relay_connect(struct uplink_relay *relay, struct uplink_sockets *soc
 /* For uplink_datagrams_new(): sends the datagram that is in the frame. */
 void uplink_relay_write(void *relay, const uint8_t *frame, size_t length);
 
+/* Closes its sockets; with the loop's next turn it may be freed. */
+void uplink_relay_close(struct uplink_relay *relay);
+
 /* There are new sockets: sends what has waited for them. */
 void uplink_relay_retry(struct uplink_relay *relay);

@@ -51,8 +51,10 @@ static struct store *find(struct uplink_sockets *sockets, int family, int type)
 	return store;
 }
 
-static void give_up(struct uplink_sockets *sockets)
+void uplink_sockets_close(struct uplink_sockets *sockets)
 {
+	if (sockets->channel < 0)
+		return;
 	uplink_loop_remove(sockets->loop, sockets->channel, &sockets->watch);
 	close(take_fd(&sockets->channel));
 }
@@ -69,7 +71,7 @@ static void ask(struct uplink_sockets *sockets, struct store *store)
 	if (sockets->channel < 0 || sockets->asked)
 		return;
 	if (fd_send(sockets->channel, &request, sizeof(request), NULL, 0) < 0) {
-		give_up(sockets);
+		uplink_sockets_close(sockets);
 		return;
 	}
 	store->wanted = false;
@@ -99,7 +101,7 @@ static bool receive(struct uplink_sockets *sockets)
 	if (n == -EAGAIN)
 		return false;
 	if (n <= 0 || !sockets->asked) {
-		give_up(sockets);
+		uplink_sockets_close(sockets);
 		n_fds = n <= 0 ? 0 : n_fds;
 	}
 	keep(sockets->asked, fds, n_fds);
@@ -174,8 +176,7 @@ void uplink_sockets_free(struct uplink_sockets *sockets)
 {
 	if (!sockets)
 		return;
-	if (sockets->channel >= 0)
-		give_up(sockets);
+	uplink_sockets_close(sockets);
 	for (int i = 0; i < STORES; i++)
 		while (sockets->stores[i].n > 0)
 			close(sockets->stores[i].fds[--sockets->stores[i].n]);

@@ -135,6 +135,24 @@ box_fetch() {
 	healthy
 }
 
+@test "a FIFO in place of a container's netns holds nobody up, and is replaced" {
+	start_box --network podd
+	inside net0 sh -c 'umount /run/netns/net0.a && rm /run/netns/net0.a && mkfifo /run/netns/net0.a'
+	check 1 'net0: netns: .*net0\.a' timeout 20 podctl doctor
+	check 0 'net0: netns: .*net0\.a.*fixed' timeout 30 podctl doctor --fix
+	check 0 "$(child_ip net0 a)" in_box ip -4 address show eth0
+	healthy
+}
+
+@test "what a FIFO in place of a container's netns has hidden is mended after it" {
+	start_box --network podd
+	in_box ip address flush dev eth0
+	inside net0 sh -c 'umount /run/netns/net0.a && rm /run/netns/net0.a && mkfifo /run/netns/net0.a'
+	check 1 'net0: netns: .*net0\.a' timeout 20 podctl doctor --fix
+	check 0 'fixed' timeout 20 podctl doctor --fix
+	healthy
+}
+
 @test "a lease that is missing is written again: nobody else gets the address" {
 	start_box --network podd
 	ip=$(child_ip net0 a)
@@ -246,6 +264,12 @@ box_fetch() {
 	rm "$dir/outer.sock"
 	found 'net0: socket: outer.sock'
 	check 1 'left: net0: socket: outer.sock' podctl doctor --fix
+	podctl stop -t 0 net0
+	for socket in control.sock outer.sock uplink.sock metrics.sock; do
+		touch "$dir/$socket"
+		mended "net0: left-over: it does not run, and $socket is left"
+		[ ! -e "$dir/$socket" ]
+	done
 }
 
 @test "a pod that runs and has lost its records is told, is not removed, and rm -f ends it" {

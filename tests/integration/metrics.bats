@@ -49,6 +49,7 @@ WEB='pod="net0",container="web"'
 	equal "$(value podd_pod_phase 'pod="net0"' 'phase="running"')" 1
 	equal "$(value podd_pod_phase 'pod="net0"' 'phase="stopped"')" 0
 	equal "$(value podd_pod_phase 'pod="other"' 'phase="created"')" 1
+	equal "$(value podd_pod_phase 'pod="net0"' 'phase="restarting"')" 0
 	equal "$(value podd_build_info "version=\"$(podctl version | cut -d' ' -f3)\"")" 1
 	measured other
 	equal "$(grep -c 'pod="net0"' "$BATS_TEST_TMPDIR/metrics" || true)" 0

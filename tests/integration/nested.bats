@@ -132,6 +132,39 @@ userns_of() { readlink "/proc/$(pod_process "$1" outer)/ns/user"; }
 	check 125 'podctl egress add net0/web ' podctl egress add $DEEP deny
 }
 
+# The ways into the deepest pod, and out of it.
+deep_pod_works() {
+	equal "$(who "$HOST4" $BRIDGED_PORT)" "$HOST4"
+	in_deep_box netsay who "$HOST4" "$PORT"
+	equal "$(in_deep_box netsay who "$(address_of net0/web)" 7000)" "$(address_of $DEEP)"
+}
+
+@test "podctl doctor --fix leaves the networks of pods in pods alone" {
+	local stale
+	podctl run -d --stop-signal KILL --name net0/web/server --rootfs "$BATS_FILE_TMPDIR/rootfs" --tmpfs /tmp \
+		netsay serve :: 7000 /tmp
+	await_log net0/web/server ready
+	check 0 '^$' podctl doctor --plugins
+	# What nobody has is collected by the plugins, and that only.
+	for pod in net0 net0/web; do
+		stale=$(pod_dir $pod)/cni/networks/podd/10.200.0.1
+		printf 'nobody\r\neth0' >"$stale"
+		check 0 "$pod: lease: .*nobody.*; fixed" podctl doctor --fix
+		[ ! -e "$stale" ]
+		deep_pod_works
+	done
+	check 0 '^$' podctl doctor --fix
+	deep_pod_works
+	podctl rm -f -t 0 net0/web/server
+}
+
+@test "no event says that a pod in a pod was detached when its parent's supervisor is replaced" {
+	end_process KILL "$(pod_process net0 podd)"
+	podctl start net0
+	check 0 '^$' bash -c "podctl events --since 1h --stream=false --format json net0 2>/dev/null |
+		jq -c 'select(.type == \"detached\" and (.child == \"web\" or .child == \"other\"))'"
+}
+
 @test "the uplink at the top killed: the deepest pod's ports work again" {
 	local uplink
 	uplink=$(pod_process net0 uplink)
@@ -159,11 +192,38 @@ userns_of() { readlink "/proc/$(pod_process "$1" outer)/ns/user"; }
 	podctl port rm $DEEP/bridged 7400:7000
 }
 
+@test "supervisors and the uplink killed: with the next start the ports are back" {
+	local pod
+	for pod in $DEEP net0/web net0; do
+		end_process KILL "$(pod_process "$pod" podd)"
+	done
+	end_process KILL "$(pod_process net0 uplink)"
+	podctl start net0 net0/web $DEEP
+	check 0 answered "$NETSAY" try "$HOST4" $DEEP_PORT 20
+	check 0 answered "$NETSAY" try "$HOST6" $BRIDGED_PORT 20
+	equal "$(whose "$HOST4" $SHARED_PORT)" "$HOST4"
+	check 0 "$DEEP .*$DEEP_PORT.* pod" podctl port list $DEEP
+}
+
+@test "the root of a pod, and of one in it, has no say over supervisors" {
+	local pod podctl
+	podctl=$(command -v podctl)
+	for pod in net0 net0/web; do
+		within() { inside "$pod" "$podctl" --root "$PODD_ROOT" "$@"; }
+		check 125 PermissionDenied within egress add net0 deny
+		check 125 PermissionDenied within port add net0 7600:80
+		check 125 PermissionDenied within stop net0/other
+		check 0 "$DEEP .*$DEEP_PORT" within port list $DEEP
+	done
+	check 0 'net0/other .*running' podctl ps
+	equal "$(podctl egress list --format json net0 | json - length)" 0
+}
+
 # ---- pods of their own ----
 
 # Every test is for itself: what a failed one left does not hinder the next.
 teardown() {
-	[ -n "${BATS_TEST_COMPLETED:-}" ] || podctl rm -f -t 0 a net0/bad net0/none top || true
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || podctl rm -f -t 0 a net0/bad net0/next net0/none net0/rules top || true
 }
 
 # Pods a and a/b and a/b/c that run, with a container in the last one.
@@ -262,6 +322,29 @@ end_chain() {
 	podctl start net0/none
 	equal "$(inside net0/none ip -br link | awk '{ print $1 }')" lo
 	podctl rm -f -t 0 net0/none
+}
+
+@test "what was set for a removed pod in a pod does not hold for the next one of that name" {
+	podctl create net0/next
+	podctl start net0/next
+	podctl egress add net0/next deny to "$HOST4" proto tcp
+	podctl rm -f -t 0 net0/next
+	podctl create net0/next
+	podctl start net0/next
+	check 0 '^[^d]*$' podctl egress list net0/next
+	inside net0/next "$NETSAY" who "$HOST4" "$PORT"
+	podctl rm -f -t 0 net0/next
+}
+
+@test "podctl doctor finds that what leaves a pod in a pod is not masqueraded" {
+	podctl create net0/rules
+	podctl start net0/rules
+	check 0 '^$' podctl doctor net0/rules
+	inside net0/rules nft delete chain inet podd leave
+	check 1 "net0/rules: rules: .*leave" podctl doctor net0/rules
+	check 0 'fixed' podctl doctor --fix net0/rules
+	check 0 '^$' podctl doctor net0/rules
+	podctl rm -f -t 0 net0/rules
 }
 
 @test "a network of the host, for root" {

@@ -113,6 +113,65 @@ kill_pod() {
 	check 0 '^$' podctl doctor
 }
 
+@test "they are started in the order in which they were" {
+	start_pod --restart always
+	for name in c a b; do
+		box run $name -d --restart always sh -c "$LIVE" >/dev/null
+		await_log net0/$name up
+	done
+	orders=$(for name in c a b; do ctr_state net0/$name .order; done)
+	kill_outer
+	await_restart 1
+	for name in c a b; do await_state net0/$name phase running; done
+	equal "$(for name in c a b; do ctr_state net0/$name .order; done)" "$orders"
+	# Whose number is lower was made earlier.
+	equal "$(for name in c a b; do shim_pid net0/$name; done | sort -nc 2>&1)" ""
+	check 0 '^$' podctl doctor
+}
+
+@test "one whose shim was killed before the pod ended does not come back with it" {
+	start_pod --restart always
+	for name in a b; do
+		box run $name -d --restart always sh -c "$LIVE" >/dev/null
+		await_log net0/$name up
+	done
+	end_process KILL "$(shim_pid net0/a)"
+	await_state net0/a phase exited
+	kill_outer
+	await_restart 1
+	await_state net0/b phase running
+	check 0 'net0/a +container +exited' podctl ps -a
+	equal "$(podctl wait net0/a)" 255
+	check 0 '^$' podctl doctor
+}
+
+@test "what a start needs and is missing is waited for" {
+	start_pod --restart always
+	mv "$dir/etc" "$BATS_TEST_TMPDIR/etc"
+	kill_outer
+	await_file "$dir/state.json" '"restarts": 3,'
+	check 0 'net0 .*(restarting|failed|starting)' podctl ps
+	mv "$BATS_TEST_TMPDIR/etc" "$dir/etc"
+	await_file "$dir/state.json" '"phase": "running"'
+	check 0 '1 packets received' inside net0 busybox ping -c 1 -W 2 10.0.2.2
+	check 0 '^$' podctl doctor
+}
+
+@test "a record that cannot be written does not end the waiting" {
+	start_pod --restart always
+	podd=$(pod_process net0 podd)
+	# As on a full disk: no file gets any longer.
+	prlimit --pid "$podd" --fsize=0:
+	kill_outer
+	timeout 10 bash -c 'until "$0" call "$1" io.podd.Pod.Inspect 2>&1 | grep -q "about to be started"
+		do :; done' "$TOOL" "$dir/control.sock"
+	prlimit --pid "$podd" --fsize=unlimited:
+	await_file "$dir/state.json" '"phase": "running"[^}]*"podd"[^}]*}[^}]*"restarts": [0-9]+,'
+	equal "$(pod_process net0 podd)" "$podd"
+	check 0 '1 packets received' inside net0 busybox ping -c 1 -W 2 10.0.2.2
+	check 0 '^$' podctl doctor
+}
+
 @test "the delay grows; while podd waits the pod is restarting, and stop ends it for good" {
 	start_pod --restart always
 	for n in 1 2 3; do

@@ -82,6 +82,8 @@ delete_leftovers() {
 	for engine in crun runc; do
 		runtime $engine delete -f soak.a >/dev/null 2>&1 || true
 	done
+	# Of one that was killed before it had a state it knows nothing.
+	find /sys/fs/cgroup -depth -type d -name soak.a -exec rmdir {} + 2>/dev/null || true
 }
 
 # soak_round SEED: needs $BATS_TEST_TMPDIR/before, a snapshot.

@@ -31,6 +31,7 @@ setup() {
 }
 
 teardown() {
+	! mountpoint -q "$PODD_STAGE/libexec/podd/podd" || admin unbind "$PODD_STAGE/libexec/podd/podd"
 	manager stop 'podd@*.socket' 'podd@*.service' 2>/dev/null || true
 	clean_pods
 	rm -rf "$UNITS"/podd@?*.d
@@ -396,6 +397,67 @@ boot() {
 	check 0 '' podctl stop net0
 	podctl start net0
 	equal "$(active net0)" active
+	podctl disable --now net0
+}
+
+@test "a pod in a pod starts after it, in units, and goes on when the podd around it dies" {
+	local podd outer inner
+	podctl create net0/a-b
+	podctl create net0/a-b/c
+	check 0 'net0/a-b/c' podctl enable --now net0/a-b/c
+	equal "$(active net0)" active
+	equal "$(active 'net0-a\x2db')" active
+	equal "$(active 'net0-a\x2db-c')" active
+	matches "$(property 'net0-a\x2db-c' After)" 'podd@net0-a.+2db\.service'
+	outer=$(pod_process net0/a-b outer)
+	inner=$(pod_process net0/a-b/c podd)
+	podd=$(pod_process net0 podd)
+	kill -KILL "$podd"
+	await_other net0 podd "$podd"
+	manager start podd@net0.service
+	equal "$(active 'net0-a\x2db-c')" active
+	equal "$(pod_process net0/a-b outer)" "$outer"
+	equal "$(pod_process net0/a-b/c podd)" "$inner"
+	podctl stop net0
+	equal "$(active 'net0-a\x2db-c')" inactive
+	manager start 'podd@net0-a\x2db-c.service'
+	equal "$(active net0)" active
+	equal "$(property net0 MainPID)" "$(pod_process net0 podd)"
+	podctl rm -f net0
+	[ ! -e "$UNITS/podd@net0-a\x2db.service.d" ]
+}
+
+@test "a podd that died is replaced by podctl upgrade in the pod's unit" {
+	local podd
+	mkdir "$UNITS/podd@net0.service.d"
+	printf '[Service]\nRestart=no\n' >"$UNITS/podd@net0.service.d/test.conf"
+	manager daemon-reload
+	podctl enable --now net0
+	podd=$(pod_process net0 podd)
+	end_process KILL "$podd"
+	check 0 net0 podctl upgrade net0
+	equal "$(active net0)" active
+	equal "$(property net0 MainPID)" "$(pod_process net0 podd)"
+	matches "$(cgroup_of "$(pod_process net0 podd)")" 'podd@net0\.service/podd$'
+	podctl stop net0
+	equal "$(active net0)" inactive
+}
+
+@test "a version that cannot be started in the unit leaves the pod as it is, and podd for later" {
+	local podd outer program=$PODD_STAGE/libexec/podd/podd
+	podctl enable --now net0
+	podd=$(pod_process net0 podd)
+	outer=$(pod_process net0 outer)
+	printf '#!/bin/sh\n[ "$1" != --check ] || exit 0\nexit 3\n' >"$BATS_TEST_TMPDIR/lies"
+	chmod 0755 "$BATS_TEST_TMPDIR/lies"
+	admin bind "$BATS_TEST_TMPDIR/lies" "$program"
+	check 125 'its unit cannot be started again' podctl upgrade net0
+	admin unbind "$program"
+	equal "$(pod_process net0 outer)" "$outer"
+	check 0 '' podctl start net0
+	equal "$(active net0)" active
+	equal "$(property net0 MainPID)" "$(pod_process net0 podd)"
+	equal "$(pod_process net0 outer)" "$outer"
 	podctl disable --now net0
 }
 

@@ -30,7 +30,8 @@ teardown() {
 }
 
 # Programs that may be installed: another version (the same program with another number in it), one
-# that is no program, one that ends at once, and one that says that it can, and ends.
+# that is no program, one that ends at once, one that says that it can, and ends, and one whose interpreter is
+# gone once it has said so.
 make_versions() {
 	local version other
 	version=$("$PODD" --version | cut -d' ' -f2)
@@ -44,6 +45,10 @@ make_versions() {
 		#!/bin/sh
 		[ "$1" != --check ] || exit 0
 		exit 3
+	SCRIPT
+	cat >"$V/vanishes" <<-SCRIPT
+		#!$V/interpreter
+		rm "$V/interpreter"
 	SCRIPT
 	chmod 0755 "$V"/*
 	"$V/other" --version | grep -qF "$other"
@@ -90,6 +95,7 @@ version_of() { json "$(pod_dir "$1")/state.json" .poddVersion; }
 	"$PODD_STAGE/bin/podctl" enter net0 -- busybox nc -l -p 18085 <"$BATS_TEST_TMPDIR/served" >"$BATS_TEST_TMPDIR/heard" 3>&- &
 	started+=($!)
 	exec 8>"$BATS_TEST_TMPDIR/served"
+	inside net0 timeout 10 sh -c 'until [ -n "$(ss -Hltn "sport = :18085")" ]; do :; done'
 	podctl port add net0 18086:18085 >/dev/null
 	exec 9<>/dev/tcp/127.0.0.1/18086
 	echo before >&9
@@ -169,6 +175,53 @@ version_of() { json "$(pod_dir "$1")/state.json" .poddVersion; }
 	check 0 '18089' podctl port add net0 18089:80
 	installed own
 	equal "$(init_pid net0/a)" "$init"
+	check 0 '^$' podctl doctor
+}
+
+@test "one that cannot be executed any more leaves the one that ran, with all that it had" {
+	box run a -d sh -c "$LIVE" >/dev/null
+	await_log net0/a up
+	init=$(init_pid net0/a)
+	for n in 1 2; do
+		ln -s /bin/sh "$BATS_FILE_TMPDIR/versions/interpreter"
+		installed vanishes
+		check 125 'cannot execute .*No such file.*goes on' podctl upgrade net0
+		installed own
+		equal "$(pod_process net0 podd)" "$podd"
+		equal "$(init_pid net0/a)" "$init"
+		check 0 '18089' podctl port add net0 18089:80
+		podctl port rm net0 18089:80 >/dev/null
+	done
+	podctl upgrade net0
+	equal "$(pod_process net0 podd)" "$podd"
+	podctl rm -f -t 0 net0/a
+	equal "$(pgrep -P "$podd" -r Z | wc -l)" 0
+	check 0 '^$' podctl doctor
+}
+
+@test "a second call of Upgrade in the same moment is refused" {
+	printf '{"method":"io.podd.Pod.Upgrade"}\0{"method":"io.podd.Pod.Upgrade"}\0' |
+		"$TOOL" raw "$dir/control.sock" >"$BATS_TEST_TMPDIR/answers"
+	check 0 'is being upgraded already' cat "$BATS_TEST_TMPDIR/answers"
+	check 0 '18089' podctl port add net0 18089:80
+	equal "$(pod_process net0 podd)" "$podd"
+}
+
+@test "the number of restarts goes on, in whatever podd" {
+	podctl create --restart always net1
+	podctl start net1
+	again=$(pod_dir net1)/state.json
+	end_process KILL "$(pod_process net1 outer)"
+	await_file "$again" '"phase": "running"[^}]*"podd"[^}]*}[^}]*"restarts": 1,'
+	podctl upgrade net1
+	end_process KILL "$(pod_process net1 outer)"
+	await_file "$again" '"phase": "running"[^}]*"podd"[^}]*}[^}]*"restarts": 2,'
+	end_process KILL "$(pod_process net1 podd)"
+	podctl upgrade net1
+	equal "$(json "$again" .restarts)" 2
+	# It was started to take over what runs; what it does afterwards is as ever.
+	end_process KILL "$(pod_process net1 outer)"
+	await_file "$again" '"phase": "running"[^}]*"podd"[^}]*}[^}]*"restarts": 3,'
 	check 0 '^$' podctl doctor
 }
 

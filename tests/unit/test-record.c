@@ -173,6 +173,7 @@ static void test_another_boot(void **state)
 	assert_int_equal(pod_again.outer.pid, 0);
 	assert_int_equal(pod_again.uplink.pid, 0);
 	assert_int_equal(pod_again.namespaces[NS_USER].inode, 0);
+	assert_int_equal(pod_again.host_mount.inode, 0);
 	attachment_example(&attachment);
 	fill(attachment.boot_id, sizeof(attachment.boot_id), BOOT_ID);
 	assert_int_equal(attachment_save(scratch.fd, &attachment, NULL), 0);
