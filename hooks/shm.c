@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -120,15 +119,10 @@ static int read_root_path(int bundle, struct json **ret_config, const char **ret
 /* Return: 0, -ENOENT when the container has no such directory, -errno. */
 static int open_target(const char *bundle_path, int *ret, struct err *err)
 {
-	struct open_how how = {
-		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-	};
 	autoptr(json) config = NULL;
 	autoclose int bundle = -1, root = -1;
 	const char *path = NULL;
-	long fd;
-	int r;
+	int fd, r;
 
 	bundle = open(bundle_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (bundle < 0)
@@ -139,10 +133,10 @@ static int open_target(const char *bundle_path, int *ret, struct err *err)
 	root = openat(bundle, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return err_errno(err, "opening the container's root %s", path);
-	fd = syscall(SYS_openat2, root, SHM, &how, sizeof(how));
+	fd = fd_openat2(root, SHM, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 	if (fd < 0)
-		return err_errno(err, "opening the container's /" SHM);
-	*ret = (int)fd;
+		return err_set(err, fd, "opening the container's /" SHM ": %s", strerror(-fd));
+	*ret = fd;
 	return 0;
 }
 

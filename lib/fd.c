@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +14,17 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 
 #define READ_STEP 4096
 #define CONNECT_TIMEOUT_S 2
+/* Each of them meets somebody else's rename or mount. */
+#define LOOKUPS_MAX 256
 
 int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_length)
 {
@@ -93,6 +98,19 @@ int fd_move_to(int fd, int target)
 	if (fd == target)
 		return fd_set_inherit(fd);
 	return dup2(fd, target) < 0 ? -errno : 0;
+}
+
+int fd_openat2(int dirfd, const char *path, int flags, uint64_t resolve)
+{
+	const struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = resolve};
+	long fd = -1;
+
+	for (int i = 0; i < LOOKUPS_MAX; i++) {
+		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
+	return fd < 0 ? -errno : (int)fd;
 }
 
 int fd_send(int socket, const void *data, size_t length, const int *fds, size_t n_fds)

@@ -29,6 +29,10 @@ int fd_set_inherit(int fd);
 /* Makes @fd the descriptor @target with FD_CLOEXEC cleared, also when they are the same. */
 int fd_move_to(int fd, int target);
 
+/* As openat2(2), with O_CLOEXEC. A ".." or a link that is met while anything on the machine is renamed
+ * or mounted is looked up again, some hundred times at most. Return: an fd, -EAGAIN, -errno. */
+int fd_openat2(int dirfd, const char *path, int flags, uint64_t resolve);
+
 /* Sends one message with fds, MSG_NOSIGNAL. Return: 0 or -errno. */
 int fd_send(int socket, const void *data, size_t length, const int *fds, size_t n_fds);
 

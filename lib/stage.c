@@ -28,12 +28,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "fd.h"
 #include "file.h"
 #include "text.h"
 
@@ -54,22 +54,19 @@ struct planning {
 	struct err *err;
 };
 
-static int open_how(int dirfd, const char *path, int flags, uint64_t resolve)
+static int open_within(int dirfd, const char *path, int flags, uint64_t resolve)
 {
-	struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = resolve};
-	long fd = syscall(SYS_openat2, dirfd, *path ? path : ".", &how, sizeof(how));
-
-	return fd < 0 ? -errno : (int)fd;
+	return fd_openat2(dirfd, *path ? path : ".", flags, resolve);
 }
 
 int stage_open_in(int base, const char *path, int flags)
 {
-	return open_how(base, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	return open_within(base, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
 int stage_open_top(const char *path, struct err *err)
 {
-	int fd = open_how(AT_FDCWD, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+	int fd = open_within(AT_FDCWD, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 
 	return fd >= 0 ? fd
 		       : err_set(err, fd, "%s: %s", path,
@@ -78,7 +75,7 @@ int stage_open_top(const char *path, struct err *err)
 
 int stage_open_source(const struct stage_plan *plan, const struct stage_source *source)
 {
-	return open_how(plan->stages[source->stage], source->path, O_PATH | O_DIRECTORY,
+	return open_within(plan->stages[source->stage], source->path, O_PATH | O_DIRECTORY,
 		RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 }
 
@@ -237,7 +234,7 @@ static const char *find_reserved(const struct planning *planning, const char *pa
 static int list_source(
 	const struct planning *planning, const char *path, int *ret_fd, char ***ret_names)
 {
-	autoclose int fd = open_how(planning->plan->stages[planning->stage], path,
+	autoclose int fd = open_within(planning->plan->stages[planning->stage], path,
 		O_RDONLY | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 	char quoted[512];
 	int r = fd < 0 ? fd : file_list(fd, STAGE_NODES_MAX, ret_names, NULL);
@@ -295,7 +292,7 @@ static int check_new(struct planning *planning, const char *path, const char *so
 			continue;
 		if (!inner)
 			return err_oom(planning->err);
-		fd = open_how(planning->plan->stages[planning->stage], inner, O_PATH | O_DIRECTORY,
+		fd = open_within(planning->plan->stages[planning->stage], inner, O_PATH | O_DIRECTORY,
 			RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 		if (fd == -ENOENT)
 			continue;

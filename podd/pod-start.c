@@ -349,8 +349,9 @@ int pod_replace_uplink(struct pod *pod, struct err *err)
 	/* While podd starts, this is after its answer: see adopt_uplink(). */
 	if (r == 0 && pod->uplink_async)
 		r = network_tell_ports(pod->network, err);
+	/* Nobody watches it yet. */
 	if (r < 0)
-		pod_kill_uplink(pod);
+		pod_end_uplink(pod);
 	return r;
 }
 
