@@ -18,7 +18,7 @@
 #include "fd.h"
 #include "file.h"
 #include "hierarchy.h"
-#include "spawn.h"
+#include "hook-program.h"
 #include "text.h"
 
 #include "doctor.h"
@@ -32,7 +32,6 @@
 #define LOCK_TIMEOUT_MS 2000
 #define CGROUP_TIMEOUT_MS 2000
 #define HOOK_TIMEOUT_MS 110000
-#define HOOK_OUTPUT_MAX 65536
 /* What is done in the pod's namespaces meets what its root has made there. */
 #define INSIDE_TIMEOUT_S 20
 
@@ -161,28 +160,6 @@ static int link_namespace(const struct fix *fix, struct err *err)
 
 /* ---- containers ---- */
 
-static int run_hook(const char *const *argv, struct err *err)
-{
-	const struct spawn spawn = {
-		.path = PODD_LIBEXECDIR "/podd-hook",
-		.argv = (char *const *)argv,
-		.program_fd = -1,
-		.timeout_ms = HOOK_TIMEOUT_MS,
-		.output_max = HOOK_OUTPUT_MAX,
-		.stderr_max = HOOK_OUTPUT_MAX,
-	};
-	struct spawn_result result = {};
-	char ending[128];
-	int r = spawn_run(&spawn, &result, err);
-
-	for (size_t n = r == 0 ? strlen(result.errors) : 0; n > 0 && result.errors[n - 1] == '\n';)
-		result.errors[--n] = '\0';
-	if (r == 0 && spawn_describe(result.status, ending, sizeof(ending)) != 0)
-		r = err_set(err, -EIO, "podd-hook %s: %s", ending, result.errors);
-	spawn_result_done(&result);
-	return r;
-}
-
 static int detach(const struct fix *fix, struct err *err)
 {
 	cleanup(attachment_done) struct attachment attachment = {};
@@ -199,7 +176,7 @@ static int detach(const struct fix *fix, struct err *err)
 	const char *const argv[] = {"podd-hook", "detach", "--root", fix->ctl->root, "--pod",
 		fix->pod, "--child", fix->object, "--generation", attachment.generation, NULL};
 
-	return proc_alive(&attachment.init) ? 0 : run_hook(argv, err);
+	return proc_alive(&attachment.init) ? 0 : hook_program_run(argv, HOOK_TIMEOUT_MS, err);
 }
 
 static int collect(const struct fix *fix, struct err *err)
@@ -207,7 +184,7 @@ static int collect(const struct fix *fix, struct err *err)
 	const char *const argv[] = {
 		"podd-hook", "gc", "--root", fix->ctl->root, "--pod", fix->pod, NULL};
 
-	return run_hook(argv, err);
+	return hook_program_run(argv, HOOK_TIMEOUT_MS, err);
 }
 
 static int reap(const struct fix *fix, struct err *err)

@@ -355,6 +355,13 @@ static int read_and_build(struct making *making, struct json **ret_config)
 	return r;
 }
 
+static int begin(struct making *making, const char *pod, const char *name)
+{
+	int r = container_spec_init(&making->spec, making->err);
+
+	return r < 0 ? r : set_names(making, pod, name);
+}
+
 int make_describe(const struct ctl *ctl, const struct pod_spec *pod, const char *name,
 	const struct container_options *options, char *const *command,
 	struct container_spec *ret_spec, struct json **ret_config, struct err *err)
@@ -369,11 +376,8 @@ int make_describe(const struct ctl *ctl, const struct pod_spec *pod, const char 
 		.rootfd = -1,
 	};
 	autoptr(json) config = NULL;
-	int r;
+	int r = begin(&making, pod->path, name);
 
-	r = container_spec_init(&making.spec, err);
-	if (r == 0)
-		r = set_names(&making, pod->path, name);
 	if (r < 0)
 		return r;
 	/* Of one that is there already, what it has. */
@@ -407,11 +411,8 @@ int make_container(const struct ctl *ctl, const char *pod, const char *name,
 		.rootfd = -1,
 	};
 	autoptr(json) config = NULL;
-	int r;
+	int r = begin(&making, pod, name);
 
-	r = container_spec_init(&making.spec, err);
-	if (r == 0)
-		r = set_names(&making, pod, name);
 	if (r == 0)
 		r = open_pod(&making, pod);
 	if (r == 0)

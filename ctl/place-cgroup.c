@@ -9,12 +9,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "bundle-edit.h"
 #include "cgroup.h"
-#include "file.h"
 #include "text.h"
 #include "unit.h"
 
-#define CONFIG "config.json"
 #define MOUNT_POINT "/sys/fs/cgroup"
 /* So much of the id is in the name of its cgroup: a directory name has 255 bytes. */
 #define CGROUP_ID_MAX 200
@@ -68,34 +67,12 @@ static bool has_place(const char *cgroup)
 	return access(path, F_OK) == 0;
 }
 
-static int write_bundle(int childfd, const char *cgroup, struct err *err)
+static void set_cgroup(struct json *section, const void *opaque)
 {
-	autoptr(json) config = NULL;
-	struct json *linux_section;
-	autofree char *text = NULL;
-	autofree char *written = NULL;
-	autoclose int bundle = -1;
-	size_t length;
-	int r;
-
-	r = file_open_dir(childfd, CONTAINER_BUNDLE, &bundle, err);
-	if (r == 0)
-		r = file_read(bundle, CONFIG, JSON_BYTES_MAX, &text, &length, err);
-	if (r == 0)
-		r = json_parse(CONFIG, text, length, &config, err);
-	if (r < 0)
-		return r;
-	linux_section = json_get(config, "linux");
-	if (json_type(linux_section) != JSON_OBJECT)
-		linux_section = json_set_object(config, "linux");
-	if (cgroup)
-		json_set_string(linux_section, "cgroupsPath", cgroup);
+	if (opaque)
+		json_set_string(section, "cgroupsPath", opaque);
 	else
-		json_remove(linux_section, "cgroupsPath");
-	r = json_write(config, false, &written, &length);
-	if (r < 0)
-		return err_set(err, r, "%s: %s", CONFIG, strerror(-r));
-	return file_write(bundle, CONFIG, written, length, 0600, err);
+		json_remove(section, "cgroupsPath");
 }
 
 /* Takes the name over; NULL: it gets none. */
@@ -105,7 +82,7 @@ static int move(int childfd, struct container_spec *spec, char *cgroup, struct e
 
 	free(spec->cgroup);
 	spec->cgroup = cgroup;
-	r = write_bundle(childfd, cgroup, err);
+	r = bundle_edit_linux(childfd, set_cgroup, cgroup, err);
 	return r < 0 ? r : container_spec_save(childfd, spec, err);
 }
 

@@ -16,12 +16,11 @@
 #include "oci-container.h"
 #include "text.h"
 
+#include "bundle-edit.h"
 #include "limit.h"
 #include "options.h"
 #include "target.h"
 #include "verbs.h"
-
-#define CONFIG "config.json"
 
 struct update_options {
 	struct limit_request limits;
@@ -79,31 +78,9 @@ static char *running_cgroup(int childfd)
 
 /* ---- the bundle ---- */
 
-static int update_bundle(int childfd, const struct container_limits *limits, struct err *err)
+static void set_limits(struct json *section, const void *opaque)
 {
-	autoptr(json) config = NULL;
-	struct json *linux_section;
-	autofree char *text = NULL;
-	autofree char *written = NULL;
-	autoclose int bundle = -1;
-	size_t length;
-	int r;
-
-	r = file_open_dir(childfd, CONTAINER_BUNDLE, &bundle, err);
-	if (r == 0)
-		r = file_read(bundle, CONFIG, JSON_BYTES_MAX, &text, &length, err);
-	if (r == 0)
-		r = json_parse(CONFIG, text, length, &config, err);
-	if (r < 0)
-		return r;
-	linux_section = json_get(config, "linux");
-	if (json_type(linux_section) != JSON_OBJECT)
-		linux_section = json_set_object(config, "linux");
-	oci_set_limits(linux_section, limits);
-	r = json_write(config, true, &written, &length);
-	if (r < 0)
-		return err_set(err, r, "%s: %s", CONFIG, strerror(-r));
-	return file_write(bundle, CONFIG, written, length, 0600, err);
+	oci_set_limits(section, opaque);
 }
 
 /* ---- the verb ---- */
@@ -119,7 +96,7 @@ static int apply(int childfd, struct container_spec *spec, const struct containe
 	if (r == 0 && needed && cgroup)
 		r = cgroup_set_limits(cgroup, &spec->limits, old, err);
 	if (r == 0 && needed)
-		r = update_bundle(childfd, &spec->limits, err);
+		r = bundle_edit_linux(childfd, set_limits, &spec->limits, err);
 	return r < 0 ? r : container_spec_save(childfd, spec, err);
 }
 

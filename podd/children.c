@@ -245,7 +245,7 @@ static void detach(struct child *child)
 	child->detaching = true;
 	child->exit = sd_event_source_disable_unref(child->exit);
 	events_send(child->owner->pod, "exited", child->name);
-	network_down(child->owner->pod->network, child->name);
+	network_end(child->owner->pod->network, child->name, child->generation);
 	child->left_to_shim = containers_has_shim(child->owner->pod->containers, child->name);
 	if (!child->left_to_shim)
 		try_detach(child);

@@ -8,29 +8,23 @@
  *      └──the shim was killed──▶ reaping: the first process is killed, podd-shim --reap runs
  *                                  │ fails: again after a delay, a few times
  *                                  └──▶ forgotten
- *
- * Stopping goes in waves, by the order in which the containers were started, backwards. A wave that
- * does not end in its share of the time is not waited for any more: the next one is asked too.
  */
 
-#include "containers.h"
+#include "containers-internal.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cgroup.h"
 #include "children.h"
 #include "cleanup.h"
-#include "container.h"
 #include "event-missed.h"
 #include "events.h"
-#include "fd.h"
 #include "hierarchy.h"
 #include "manager.h"
 #include "network.h"
@@ -42,32 +36,6 @@
 #define REAP_DELAY_US 200000
 /* Its runtime, with hooks and plugins, has a shorter one. */
 #define REAP_TIMEOUT_US UINT64_C(200000000)
-#define SECOND_US UINT64_C(1000000)
-#define BUCKETS 256
-
-struct container {
-	struct containers *owner;
-	struct container *next;  /* in its bucket */
-	char name[NAME_COMPONENT_MAX + 1];
-	struct proc_id shim;
-	uint64_t order;
-	bool has_shim;
-	bool is_asked;           /* to stop */
-	int stop_socket;         /* on which it was asked; its end would take the request back */
-	sd_event_source *exit;   /* of the shim, then of the reaper */
-	sd_event_source *timer;  /* of the reaper: its deadline, or its next try */
-	pid_t reaper;
-	unsigned tries;
-};
-
-struct containers {
-	struct pod *pod;
-	unsigned n;
-	bool is_stopping;
-	uint64_t stop_deadline;  /* CLOCK_MONOTONIC, microseconds */
-	sd_event_source *wave_timer;
-	struct container *buckets[BUCKETS];
-};
 
 /* FNV-1a. */
 static struct container **bucket(struct containers *containers, const char *name)
@@ -134,8 +102,6 @@ bool containers_has_shim(const struct containers *containers, const char *name)
 	return container && container->has_shim;
 }
 
-static void next_wave(struct containers *containers);
-
 static void forget(struct container *container)
 {
 	struct containers *containers = container->owner;
@@ -148,7 +114,7 @@ static void forget(struct container *container)
 	containers->n--;
 	container_free(container);
 	if (containers->is_stopping)
-		next_wave(containers);
+		containers_next_wave(containers);
 	pod_stop_continue(containers->pod);
 	pod_consider_end(containers->pod);
 }
@@ -262,14 +228,6 @@ static void reap(struct container *container)
 	reap_later(container);
 }
 
-static void kill_init(const struct container_state *state)
-{
-	autoclose int pidfd = -1;
-
-	if (state->init.pid > 0 && proc_open(&state->init, &pidfd) == 0)
-		proc_signal(pidfd, SIGKILL);
-}
-
 /* Return: true when the shim has written how its container ended, or has removed it. */
 static bool has_ended_in_order(const struct container *container)
 {
@@ -285,7 +243,7 @@ static bool has_ended_in_order(const struct container *container)
 		return false;
 	if (state.phase == CONTAINER_EXITED || state.phase == CONTAINER_CREATED)
 		return true;
-	kill_init(&state);
+	containers_kill_init(&state);
 	return false;
 }
 
@@ -353,8 +311,6 @@ static struct container *add(struct containers *containers, const char *name)
 	return container;
 }
 
-static void ask_to_stop(struct container *container, uint64_t now);
-
 /* The unit's cgroup was without controllers for a moment: see release_cgroup() in main.c. */
 static void restore_limits(struct containers *containers, const char *name,
 	const struct container_state *state)
@@ -381,7 +337,6 @@ static int watch(struct containers *containers, const char *name,
 {
 	struct container *container = find(containers, name);
 	autoclose int pidfd = -1;
-	uint64_t now = 0;
 	int r;
 
 	if (container && same_process(&container->shim, &state->shim))
@@ -408,10 +363,8 @@ static int watch(struct containers *containers, const char *name,
 	restore_limits(containers, name, state);
 	if (state->phase == CONTAINER_RUNNING)
 		network_up(containers->pod->network, name);
-	if (containers->is_stopping) {
-		sd_event_now(containers->pod->event, CLOCK_MONOTONIC, &now);
-		ask_to_stop(container, now);
-	}
+	if (containers->is_stopping)
+		containers_ask_to_stop(container);
 	return 0;
 }
 
@@ -474,134 +427,4 @@ int containers_load(struct containers *containers, struct err *err)
 				names[i], problem.msg);
 	}
 	return r;
-}
-
-/* ---- stopping ---- */
-
-/* Rounded up: a container's own signal shall have its time. */
-static uint32_t seconds_left(const struct containers *containers, uint64_t now)
-{
-	if (containers->stop_deadline <= now)
-		return 0;
-	return (uint32_t)((containers->stop_deadline - now + SECOND_US - 1) / SECOND_US);
-}
-
-static void ask_to_stop(struct container *container, uint64_t now)
-{
-	struct containers *containers = container->owner;
-	autoclose int childfd = -1;
-	int r;
-
-	container->is_asked = true;
-	r = hierarchy_open_child(containers->pod->podfd, container->name, false, &childfd, NULL);
-	if (r == 0)
-		r = fd_connect_unix_now(
-			childfd, CONTAINER_SOCKET, SOCK_SEQPACKET, &container->stop_socket);
-	if (r == 0)
-		r = shim_send(container->stop_socket, SHIM_STOP, SHIM_DEFAULT,
-			seconds_left(containers, now), NULL, 0, -1);
-	if (r < 0 && container->has_shim)
-		fprintf(stderr, "podd: pod %s: asking container %s to stop: %s\n",
-			containers->pod->path, container->name, strerror(-r));
-}
-
-/* What of the containers that were not asked yet comes first, and how many waves there are still.
- * Return: false when all were asked. */
-static bool find_wave(const struct containers *containers, uint64_t *ret_order, unsigned *ret_waves)
-{
-	uint64_t last = UINT64_MAX;
-	unsigned waves = 0;
-
-	for (;;) {
-		uint64_t best = 0;
-		bool found = false;
-
-		for (size_t i = 0; i < BUCKETS; i++)
-			for (struct container *c = containers->buckets[i]; c; c = c->next)
-				if (!c->is_asked && c->order < last && c->order >= best) {
-					best = c->order;
-					found = true;
-				}
-		if (!found)
-			break;
-		if (waves++ == 0)
-			*ret_order = best;
-		last = best;
-	}
-	*ret_waves = waves;
-	return waves > 0;
-}
-
-static bool somebody_is_asked(const struct containers *containers)
-{
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct container *c = containers->buckets[i]; c; c = c->next)
-			if (c->is_asked)
-				return true;
-	return false;
-}
-
-static int on_wave_timeout(sd_event_source *source, uint64_t now, void *userdata);
-
-/* Asks the next ones, and gives them their share of the time that is left. */
-static void ask_wave(struct containers *containers)
-{
-	struct pod *pod = containers->pod;
-	uint64_t now = 0, order = 0, left;
-	unsigned waves;
-
-	containers->wave_timer = sd_event_source_disable_unref(containers->wave_timer);
-	if (!find_wave(containers, &order, &waves))
-		return;
-	sd_event_now(pod->event, CLOCK_MONOTONIC, &now);
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct container *c = containers->buckets[i]; c; c = c->next)
-			if (!c->is_asked && c->order == order)
-				ask_to_stop(c, now);
-	left = containers->stop_deadline > now ? containers->stop_deadline - now : 0;
-	sd_event_add_time(pod->event, &containers->wave_timer, CLOCK_MONOTONIC, now + left / waves,
-		1000, on_wave_timeout, containers);
-}
-
-static int on_wave_timeout(sd_event_source *source, uint64_t now, void *userdata)
-{
-	ask_wave(userdata);
-	return 0;
-}
-
-static void next_wave(struct containers *containers)
-{
-	if (!somebody_is_asked(containers))
-		ask_wave(containers);
-}
-
-void containers_stop(struct containers *containers, unsigned timeout_s)
-{
-	uint64_t now = 0;
-
-	sd_event_now(containers->pod->event, CLOCK_MONOTONIC, &now);
-	containers->is_stopping = true;
-	containers->stop_deadline = now + timeout_s * SECOND_US;
-	if (timeout_s > 0) {
-		ask_wave(containers);
-		return;
-	}
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct container *c = containers->buckets[i]; c; c = c->next)
-			ask_to_stop(c, now);
-}
-
-void containers_kill(struct containers *containers)
-{
-	for (size_t i = 0; i < BUCKETS; i++) {
-		for (struct container *c = containers->buckets[i]; c; c = c->next) {
-			cleanup(container_state_done) struct container_state state = {};
-			autoclose int childfd = -1;
-
-			if (hierarchy_open_child(containers->pod->podfd, c->name, false, &childfd,
-				    NULL) == 0 &&
-				container_state_load(childfd, &state, NULL) == 0)
-				kill_init(&state);
-		}
-	}
 }

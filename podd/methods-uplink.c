@@ -177,8 +177,8 @@ void method_flows(struct pod *pod, struct connection *connection,
 		connection_fail(connection, err.msg);
 }
 
-/* The reading end goes out with the reply, so it is kept until the uplink has the other one. */
-static void on_capture(struct pod *pod, void *opaque, int result, const char *text)
+/* What goes out with the reply is kept until the uplink has the other end. */
+static void on_taken(struct pod *pod, void *opaque, int result, const char *text)
 {
 	cleanup(inquiry_done) struct inquiry *inquiry = opaque;
 	struct connection *connection = server_find(pod->server, inquiry->serial);
@@ -189,6 +189,26 @@ static void on_capture(struct pod *pod, void *opaque, int result, const char *te
 		connection_reply(connection, json_new_object(), &inquiry->file, 1, false);
 }
 
+/* Sends one end along with the request, and answers with the other: both are taken over. */
+static int share_ends(struct pod *pod, struct connection *connection,
+	const struct uplink_request *request, const int ends[2], struct err *err)
+{
+	cleanup(inquiry_done) struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
+	autoclose int clients = ends[0], uplinks = ends[1];
+	int r;
+
+	if (!inquiry)
+		return err_oom(err);
+	inquiry->serial = connection_serial(connection);
+	inquiry->file = take_fd(&clients);
+	r = pod_ask_uplink(pod, request, &uplinks, 1, on_taken, inquiry, err);
+	if (r < 0)
+		return r;
+	(void)take_ptr(inquiry);
+	connection_hold(connection);
+	return 0;
+}
+
 static int start_capture(struct pod *pod, struct connection *connection, uint32_t snaplen,
 	struct err *err)
 {
@@ -197,24 +217,11 @@ static int start_capture(struct pod *pod, struct connection *connection, uint32_
 		.length = sizeof(request.snaplen),
 		.snaplen = snaplen,
 	};
-	cleanup(inquiry_done) struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
-	autoclose int write_end = -1;
-	int pipe_fds[2], r;
+	int ends[2];
 
-	if (!inquiry)
-		return err_oom(err);
-	inquiry->file = -1;
-	inquiry->serial = connection_serial(connection);
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_errno(err, "making a pipe");
-	inquiry->file = pipe_fds[0];
-	write_end = pipe_fds[1];
-	r = pod_ask_uplink(pod, &request, &write_end, 1, on_capture, inquiry, err);
-	if (r < 0)
-		return r;
-	(void)take_ptr(inquiry);
-	connection_hold(connection);
-	return 0;
+	return share_ends(pod, connection, &request, ends, err);
 }
 
 void method_capture(struct pod *pod, struct connection *connection,
@@ -233,18 +240,6 @@ void method_capture(struct pod *pod, struct connection *connection,
 
 /* ---- tenants ---- */
 
-/* Its other end goes to the uplink; this one goes out with the reply. */
-static void on_tenant(struct pod *pod, void *opaque, int result, const char *text)
-{
-	cleanup(inquiry_done) struct inquiry *inquiry = opaque;
-	struct connection *connection = server_find(pod->server, inquiry->serial);
-
-	if (connection && result < 0)
-		connection_fail(connection, text);
-	else if (connection)
-		connection_reply(connection, json_new_object(), &inquiry->file, 1, false);
-}
-
 static int connect_tenant(struct pod *pod, struct connection *connection, const char *path,
 	struct err *err)
 {
@@ -252,25 +247,12 @@ static int connect_tenant(struct pod *pod, struct connection *connection, const 
 		.operation = UPLINK_TENANT,
 		.length = (uint32_t)strlen(path),
 	};
-	cleanup(inquiry_done) struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
-	autoclose int its = -1;
-	int pair[2], r;
+	int ends[2];
 
-	if (!inquiry)
-		return err_oom(err);
-	inquiry->file = -1;
-	inquiry->serial = connection_serial(connection);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno(err, "making a connection to podd-uplink");
-	inquiry->file = pair[0];
-	its = pair[1];
 	memcpy(request.text, path, request.length);
-	r = pod_ask_uplink(pod, &request, &its, 1, on_tenant, inquiry, err);
-	if (r < 0)
-		return r;
-	(void)take_ptr(inquiry);
-	connection_hold(connection);
-	return 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_errno(err, "making a connection to podd-uplink");
+	return share_ends(pod, connection, &request, ends, err);
 }
 
 static int check_tenant(const struct pod *pod, const char *path, struct err *err)

@@ -36,6 +36,7 @@ struct network_scope {
 	struct network_scope *next;
 	uint32_t id;
 	char child[NAME_COMPONENT_MAX + 1];
+	char generation[ATTACHMENT_GENERATION_SIZE]; /* of its present attachment */
 	char **publish; /* of the container */
 	bool attached;
 	bool up;

@@ -415,6 +415,7 @@ int network_attach(struct network *network, const struct attachment *attachment,
 	if (!scope)
 		return err_oom(err);
 	scope->attached = true;
+	text_copy(scope->generation, sizeof(scope->generation), attachment->generation);
 	scope->up = attachment->phase == ATTACHMENT_ATTACHED;
 	set_addresses(network, scope, attachment);
 	r = network_tell_child(network, scope, false, err);
@@ -462,16 +463,31 @@ void network_up(struct network *network, const char *child)
 		complain(network, &err);
 }
 
-void network_down(struct network *network, const char *child)
+static void set_down(struct network *network, struct network_scope *scope)
 {
-	struct network_scope *scope = network_scope(network, child);
 	struct err err = {};
 
-	if (!scope || !scope->up)
+	if (!scope->up)
 		return;
 	scope->up = false;
 	if (network_tell_child(network, scope, false, &err) < 0)
 		complain(network, &err);
+}
+
+void network_down(struct network *network, const char *child)
+{
+	struct network_scope *scope = network_scope(network, child);
+
+	if (scope && scope->shared)
+		set_down(network, scope);
+}
+
+void network_end(struct network *network, const char *child, const char *generation)
+{
+	struct network_scope *scope = network_scope(network, child);
+
+	if (scope && text_equal(scope->generation, generation))
+		set_down(network, scope);
 }
 
 static bool may_start_again(const struct network *network, const char *child)

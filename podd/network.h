@@ -43,10 +43,12 @@ int network_attach(struct network *network, const struct attachment *attachment,
  * Return: as network_attach(). */
 int network_publish(struct network *network, const char *child, char *const *publish,
 	struct err *err);
-/* Its program runs. */
+/* The program of one that shares the pod's network runs, or has ended: then connections to its ports
+ * wait. One with a network of its own is up from its attachment until network_end(). */
 void network_up(struct network *network, const char *child);
-/* Its program ended: connections to its ports wait. */
 void network_down(struct network *network, const char *child);
+/* The program that had this attachment ended; a later one's is another. */
+void network_end(struct network *network, const char *child, const char *generation);
 /* It is attached no more. Its ports stay, if it is a container that may be started again. */
 void network_detach(struct network *network, const char *child);
 /* The container was removed, with its ports and rules. */

@@ -35,16 +35,14 @@
 #include "fd.h"
 #include "file.h"
 #include "hierarchy.h"
+#include "hook-program.h"
 #include "pod.h"
-#include "spawn.h"
 #include "text.h"
 
-#define HOOK_PATH PODD_LIBEXECDIR "/podd-hook"
 /* The hook has a deadline of its own, which is sooner. */
 #define ATTACH_TIMEOUT_MS 120000
 /* Less than the watchdog's time in podd@.service. */
 #define DETACH_TIMEOUT_MS 25000
-#define HOOK_OUTPUT_MAX 2048
 #define HELPER_TEXT_MAX 512
 #define HELPERS_TIMEOUT_MS 30000
 #define RESOLV_MAX (64 * 1024)
@@ -395,30 +393,6 @@ int pod_clone_in_parent(const struct pod *pod, const int fds[OUTER_START_FDS], p
 
 /* ---- its way out ---- */
 
-/* What they have to say of a failure is one line. */
-static int run_hook(char *const *argv, unsigned timeout_ms, struct err *err)
-{
-	const struct spawn spawn = {
-		.path = HOOK_PATH,
-		.argv = argv,
-		.program_fd = -1,
-		.timeout_ms = timeout_ms,
-		.output_max = HOOK_OUTPUT_MAX,
-		.stderr_max = HOOK_OUTPUT_MAX,
-	};
-	cleanup(spawn_result_done) struct spawn_result result = {};
-	char ending[128];
-	int r;
-
-	r = spawn_run(&spawn, &result, err);
-	if (r < 0)
-		return r;
-	if (spawn_describe(result.status, ending, sizeof(ending)) == 0)
-		return 0;
-	result.errors[strcspn(result.errors, "\n")] = '\0';
-	return err_set(err, -EREMOTEIO, "%s", *result.errors ? result.errors : ending);
-}
-
 /* Which pod it is, and in which one; a pod at the top is attached to the host's networks. */
 static int add_place(const struct pod *pod, char ***argv, struct err *err)
 {
@@ -467,7 +441,7 @@ int pod_attach_outside(const struct pod *pod, struct err *err)
 	r = add_place(pod, &argv, err);
 	if (r == 0 && !pod_spec_is_nested(&pod->spec))
 		r = add_publish(pod, &argv);
-	return r == 0 ? run_hook(argv, ATTACH_TIMEOUT_MS, err) : r;
+	return r == 0 ? hook_program_run((const char *const *)argv, ATTACH_TIMEOUT_MS, err) : r;
 }
 
 void pod_detach_outside(const struct pod *pod)
@@ -485,7 +459,7 @@ void pod_detach_outside(const struct pod *pod)
 	else
 		r = add_place(pod, &argv, &err);
 	if (r == 0)
-		r = run_hook(argv, DETACH_TIMEOUT_MS, &err);
+		r = hook_program_run((const char *const *)argv, DETACH_TIMEOUT_MS, &err);
 	if (r < 0)
 		fprintf(stderr, "podd: pod %s: %s\n", pod->path, err.msg);
 }

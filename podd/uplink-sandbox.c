@@ -40,7 +40,7 @@
 #include "cleanup.h"
 #include "fd.h"
 #include "uplink-filter.h"
-#include "uplink-slirp.h"
+#include "uplink-polls.h"
 
 /* A directory that every Linux system has: the new root is mounted there before it becomes the
  * root. */

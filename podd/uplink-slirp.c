@@ -25,19 +25,17 @@
  * addresses only (uplink-frame.c); parsing is libslirp's business. It owns the tap's fd.
  * It must not allocate for a packet, block outside poll(2), or touch files.
  *
- * System calls: read, write, poll, ppoll, close, fcntl[1 == F_GETFL],
+ * System calls: read, write, close, fcntl[1 == F_GETFL],
  *   fcntl[1 == F_SETFL].
  */
 
 #include "uplink-slirp.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <glib.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <linux/if_tun.h>
-#include <poll.h>
 #include <slirp/libslirp.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -53,6 +51,7 @@
 #include "uplink-frame.h"
 #include "uplink-log.h"
 #include "uplink-neighbour.h"
+#include "uplink-polls.h"
 
 #define MTU_MIN 1280
 #define MTU_MAX 65520
@@ -74,10 +73,6 @@
 #define TICK_MS 1000
 #define QUIET_TICKS 5
 
-/* Places in the poll set; libslirp's follow. */
-enum { POLL_LOOP, POLL_SOCKETS };
-#define POLL_GROW 64
-
 #define TIMER_ACCURACY_US 10000
 
 
@@ -96,10 +91,7 @@ struct uplink_slirp {
 	bool nothing_due;     /* as far as libslirp is concerned */
 	int64_t due_ns;	      /* libslirp wants to be called then */
 	unsigned quiet_ticks; /* since the last packet, up to QUIET_TICKS */
-	size_t n_registered;  /* sockets that libslirp has */
-	size_t n_fds;
-	size_t fds_size;
-	struct pollfd *fds;
+	struct uplink_polls polls; /* the loop, and libslirp's sockets */
 	uint8_t mac[ETH_ALEN]; /* the tap's */
 	struct uplink_neighbours questions;
 	struct uplink_log log;
@@ -250,30 +242,18 @@ static void on_timer_mod(void *pointer, int64_t expire_ms, void *opaque)
 	uplink_loop_timers_changed(uplink->loop);
 }
 
-/* Makes room in the poll set when a socket is born, so that filling the set never allocates. */
 static void on_register_poll_fd(int fd, void *opaque)
 {
 	struct uplink_slirp *uplink = opaque;
-	struct pollfd *fds;
-	size_t size = uplink->fds_size + POLL_GROW;
 
-	uplink->n_registered++;
-	if (uplink->n_registered + POLL_SOCKETS <= uplink->fds_size ||
-		size > UPLINK_SOCKETS_MAX + POLL_SOCKETS + POLL_GROW)
-		return;
-	fds = realloc(uplink->fds, size * sizeof(*fds));
-	if (!fds)
-		return;
-	uplink->fds = fds;
-	uplink->fds_size = size;
+	uplink_polls_born(&uplink->polls);
 }
 
 static void on_unregister_poll_fd(int fd, void *opaque)
 {
 	struct uplink_slirp *uplink = opaque;
 
-	if (uplink->n_registered > 0)
-		uplink->n_registered--;
+	uplink_polls_died(&uplink->polls);
 }
 
 /* A buffer has room again. libslirp is asked for its sockets before every wait, which sees it;
@@ -392,9 +372,7 @@ int uplink_slirp_new(sd_event *event, struct uplink_loop *loop, struct uplink_ga
 	uplink->loop = loop;
 	uplink->gate = gate;
 	memcpy(uplink->mac, mac, sizeof(uplink->mac));
-	uplink->fds_size = POLL_GROW;
-	uplink->fds = calloc(uplink->fds_size, sizeof(*uplink->fds));
-	if (!uplink->fds)
+	if (uplink_polls_init(&uplink->polls, uplink_loop_fd(loop)) < 0)
 		return err_oom(err);
 	g_log_set_default_handler(on_glib_message, uplink);
 	slirp_config = make_config(config);
@@ -407,7 +385,6 @@ int uplink_slirp_new(sd_event *event, struct uplink_loop *loop, struct uplink_ga
 	if (r < 0)
 		return err_set(err, r, "cannot watch the tap: %s", strerror(-r));
 	uplink->tap = tap;
-	uplink->fds[POLL_LOOP] = (struct pollfd){.fd = uplink_loop_fd(loop), .events = POLLIN};
 	uplink->tap_ready = true;
 	uplink->stale = true;
 	*ret = take_ptr(uplink);
@@ -426,7 +403,7 @@ void uplink_slirp_free(struct uplink_slirp *uplink)
 		close(uplink->tap);
 	}
 	sd_event_unref(uplink->event);
-	free(uplink->fds);
+	uplink_polls_done(&uplink->polls);
 	free(uplink);
 }
 
@@ -499,36 +476,18 @@ static int take_frames(struct uplink_slirp *uplink)
 	return r;
 }
 
-static_assert(SLIRP_POLL_IN == POLLIN && SLIRP_POLL_ERR == POLLERR && SLIRP_POLL_HUP == POLLHUP,
-	"libslirp's and poll's flags are equal but for OUT and PRI");
-
 static int on_add_poll(int fd, int events, void *opaque)
 {
 	struct uplink_slirp *uplink = opaque;
-	short flags = (short)(events & SLIRP_POLL_IN);
 
-	/* Not polled this time, if there was no memory for more. */
-	if (uplink->n_fds >= uplink->fds_size)
-		return -1;
-	if (events & SLIRP_POLL_OUT)
-		flags |= POLLOUT;
-	if (events & SLIRP_POLL_PRI)
-		flags |= POLLPRI;
-	uplink->fds[uplink->n_fds] = (struct pollfd){.fd = fd, .events = flags};
-	return (int)uplink->n_fds++;
+	return uplink_polls_add(&uplink->polls, fd, events);
 }
 
 static int on_get_revents(int index, void *opaque)
 {
 	const struct uplink_slirp *uplink = opaque;
-	int revents = uplink->fds[index].revents;
-	int events = revents & (POLLIN | POLLERR | POLLHUP);
 
-	if (revents & POLLOUT)
-		events |= SLIRP_POLL_OUT;
-	if (revents & POLLPRI)
-		events |= SLIRP_POLL_PRI;
-	return events;
+	return uplink_polls_events(&uplink->polls, index);
 }
 
 /* After a wait in which nothing came, and in which libslirp had nothing to do either. */
@@ -546,9 +505,9 @@ static void ask_slirp(struct uplink_slirp *uplink)
 	uint32_t timeout = TICK_MS;
 
 	uplink->stale = false;
-	uplink->n_fds = POLL_SOCKETS;
+	uplink_polls_clear(&uplink->polls);
 	slirp_pollfds_fill(uplink->slirp, &timeout, on_add_poll, uplink);
-	uplink->nothing_due = timeout >= TICK_MS && uplink->n_fds == POLL_SOCKETS;
+	uplink->nothing_due = timeout >= TICK_MS && uplink_polls_are_empty(&uplink->polls);
 	uplink->due_ns = now_ns() + timeout * 1000000LL;
 }
 
@@ -585,8 +544,8 @@ static int wait_for_loop(struct uplink_slirp *uplink, int timeout)
 
 static int wait_for_all(struct uplink_slirp *uplink, int timeout)
 {
-	int n = poll(uplink->fds, uplink->n_fds, timeout);
-	bool loop_ready = n > 0 && uplink->fds[POLL_LOOP].revents != 0;
+	int n = uplink_polls_wait(&uplink->polls, timeout);
+	bool loop_ready = n > 0 && uplink_polls_own_is_ready(&uplink->polls);
 	int r = 0;
 
 	if (n < 0 && errno != EINTR)
@@ -613,8 +572,8 @@ int uplink_slirp_turn(struct uplink_slirp *uplink)
 		ask_slirp(uplink);
 	timeout = uplink->tap_ready || uplink_loop_busy(uplink->loop) ? 0 :
 									milliseconds_left(uplink);
-	r = uplink->n_fds == POLL_SOCKETS ? wait_for_loop(uplink, timeout) :
-					    wait_for_all(uplink, timeout);
+	r = uplink_polls_are_empty(&uplink->polls) ? wait_for_loop(uplink, timeout)
+						   : wait_for_all(uplink, timeout);
 	return r < 0 ? r : uplink->gone ? UPLINK_SLIRP_GONE : 0;
 }
 

@@ -14,9 +14,6 @@
 #include "uplink-loop.h"
 #include "uplink.h"
 
-/* Most fds that libslirp may have polled at once, hence most connections of a pod. */
-#define UPLINK_SOCKETS_MAX 65536
-
 struct uplink_slirp;
 
 /* Starts libslirp on a tap (a frame is a plain Ethernet frame: IFF_TAP | IFF_NO_PI), which it
