@@ -45,7 +45,17 @@ setup() {
 }
 
 teardown() {
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || explain
 	rescue || pod_compare net0 "$BATS_TEST_TMPDIR/pod"
+}
+
+# What there is to see of a port that does not answer.
+explain() {
+	podctl ps -a || true
+	podctl port list || true
+	podctl flows || true
+	podctl inspect net0 || true
+	tail -n 30 "$PODD_ROOT/net0/podd.log" "$PODD_ROOT/net0/events.jsonl" || true
 }
 
 # A server in the pod's own network that is no container's.
