@@ -46,12 +46,9 @@ static int connect_shim(const struct target *target, uint32_t streams, int *ret,
 	autoclose int socket = -1;
 	int r;
 
-	r = shim_connect(target->childfd, &socket, err);
-	if (r == -ESRCH)
-		return err_set(err, r, "container %s is not running", target->path);
-	if (r < 0)
-		return err_wrap(err, r, "container %s", target->path);
-	r = request_send(socket, target->path, SHIM_ATTACH, streams, 0, -1, err);
+	r = request_connect(target, &socket, err);
+	if (r == 0)
+		r = request_send(socket, target->path, SHIM_ATTACH, streams, 0, -1, err);
 	/* So that a shim which is stuck is noticed. */
 	if (r == 0)
 		r = request_send(socket, target->path, SHIM_PING, 0, 0, -1, err);

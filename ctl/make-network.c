@@ -14,7 +14,6 @@
 
 #include "make-internal.h"
 
-#define HOSTNAME_MAX 64 /* sethostname(2) */
 
 /* ---- networks ---- */
 
@@ -157,17 +156,11 @@ static int read_egress(struct making *making)
 
 /* ---- names and namespaces ---- */
 
-static int check_hostname(const char *name, struct err *err)
+static int read_hostname(const struct making *making)
 {
-	size_t length = strlen(name);
+	int r = name_check_hostname(making->options->hostname, making->err);
 
-	if (length == 0 || length > HOSTNAME_MAX || name[0] == '-' || name[0] == '.' ||
-		name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				  "0123456789.-")])
-		return err_set(err, -EINVAL,
-			"--hostname must be up to %d letters, digits, '-' and '.', not \"%s\"",
-			HOSTNAME_MAX, name);
-	return 0;
+	return r < 0 ? err_wrap(making->err, r, "--hostname") : 0;
 }
 
 static int add_share(struct making *making, const char *kind)
@@ -227,6 +220,6 @@ int make_read_network(struct making *making)
 	if (r == 0)
 		r = read_share(making);
 	if (r == 0 && making->options->hostname)
-		r = check_hostname(making->options->hostname, making->err);
+		r = read_hostname(making);
 	return r < 0 ? r : read_shm(making);
 }

@@ -50,6 +50,15 @@ static int receive_answer(int socket, const char *path, struct err *err)
 	return err_set(err, r, "container %s: %s", path, strerror(-r));
 }
 
+int request_connect(const struct target *target, int *ret_socket, struct err *err)
+{
+	int r = shim_connect(target->childfd, ret_socket, err);
+
+	if (r == -ESRCH)
+		return err_set(err, r, "container %s is not running", target->path);
+	return r < 0 ? err_wrap(err, r, "container %s", target->path) : 0;
+}
+
 int request_send(int socket, const char *path, uint32_t type, uint32_t a, uint32_t b, int fd,
 	struct err *err)
 {
@@ -72,11 +81,8 @@ int request_shim(const struct target *target, uint32_t type, uint32_t a, uint32_
 	autoclose int socket = -1;
 	int r;
 
-	r = shim_connect(target->childfd, &socket, err);
-	if (r == -ESRCH)
-		return err_set(err, r, "container %s is not running", target->path);
-	if (r < 0)
-		return err_wrap(err, r, "container %s", target->path);
-	r = request_send(socket, target->path, type, a, b, -1, err);
+	r = request_connect(target, &socket, err);
+	if (r == 0)
+		r = request_send(socket, target->path, type, a, b, -1, err);
 	return r < 0 ? r : receive_answer(socket, target->path, err);
 }

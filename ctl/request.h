@@ -7,6 +7,9 @@
 
 #include "target.h"
 
+/* Return: 0; -ESRCH when the container does not run; -errno. */
+int request_connect(const struct target *target, int *ret_socket, struct err *err);
+
 /* Sends one message, with @fd (or -1). A shim that refused the connection has said why before it
  * closed: that is the error then. Return: 0; -EREMOTEIO with the shim's reason; -ESRCH when it went
  * without one: the container has ended; -EAGAIN; -errno. */

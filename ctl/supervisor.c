@@ -27,17 +27,6 @@ void supervisor_done(struct supervisor *supervisor)
 
 /* ---- finding it ---- */
 
-/* As a path of names, whether it was given as that or as an OCI id. */
-static int read_path(const char *text, char path[NAME_PATH_SIZE], struct err *err)
-{
-	int r;
-
-	if (strchr(text, '.') && !strchr(text, '/'))
-		return name_id_to_path(text, path, err);
-	r = name_check_path(text, err);
-	return r < 0 ? r : text_copy(path, NAME_PATH_SIZE, text);
-}
-
 /* The path is none of a pod: the last name of it is a child's. */
 static int open_with_child(const struct ctl *ctl, struct supervisor *supervisor, struct err *err)
 {
@@ -59,7 +48,7 @@ static int find(
 {
 	int r;
 
-	r = read_path(text, supervisor->path, err);
+	r = name_read_path(text, supervisor->path, err);
 	if (r < 0)
 		return r;
 	r = ctl_open_pod(ctl, supervisor->path, &supervisor->podfd, err);

@@ -3,14 +3,14 @@
  * Keeps the rows until all widths are known, then prints them. Owns copies of the cells.
  */
 
-#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
 #include "text.h"
 
+#include "ctl.h"
 #include "table.h"
 
 struct row {
@@ -24,6 +24,7 @@ struct table {
 	size_t widths[TABLE_COLUMNS_MAX];
 	struct row *first;
 	struct row **last;
+	bool incomplete; /* memory was short */
 };
 
 /* Characters that the text takes on a UTF-8 terminal. */
@@ -69,13 +70,12 @@ void table_free(struct table *table)
 	free(table);
 }
 
-int table_add(struct table *table, const char *lead, const char *const *cells)
+/* Return: NULL when memory is short. */
+static struct row *row_new(struct table *table, const char *lead, const char *const *cells)
 {
 	struct row *row = calloc(1, sizeof(*row));
 
-	if (!row)
-		return -ENOMEM;
-	for (size_t i = 0; i < table->columns; i++) {
+	for (size_t i = 0; row && i < table->columns; i++) {
 		char clean[TABLE_CELL_MAX];
 		size_t width;
 
@@ -83,15 +83,25 @@ int table_add(struct table *table, const char *lead, const char *const *cells)
 		row->cells[i] = text_format("%s%s", i ? "" : lead, clean);
 		if (!row->cells[i]) {
 			row_free(row);
-			return -ENOMEM;
+			return NULL;
 		}
 		width = text_width(row->cells[i]);
 		if (width > table->widths[i])
 			table->widths[i] = width;
 	}
-	*table->last = row;
-	table->last = &row->next;
-	return 0;
+	return row;
+}
+
+void table_add(struct table *table, const char *lead, const char *const *cells)
+{
+	struct row *row = table ? row_new(table, lead, cells) : NULL;
+
+	if (row) {
+		*table->last = row;
+		table->last = &row->next;
+	} else if (table) {
+		table->incomplete = true;
+	}
 }
 
 static void print_line(const struct table *table, const char *const *cells)
@@ -106,9 +116,14 @@ static void print_line(const struct table *table, const char *const *cells)
 	putchar('\n');
 }
 
-void table_print(const struct table *table)
+int table_print(const struct table *table)
 {
+	if (!table || table->incomplete) {
+		ctl_error("out of memory");
+		return CTL_FAILED;
+	}
 	print_line(table, table->header);
 	for (const struct row *row = table->first; row; row = row->next)
 		print_line(table, (const char *const *)row->cells);
+	return CTL_OK;
 }

@@ -151,17 +151,6 @@ static int open_only_container(struct target *target, struct err *err)
 		target->pod, list);
 }
 
-/* As a path of names, whether it was given as that or as an OCI id. */
-static int read_path(const char *text, char path[NAME_PATH_SIZE], struct err *err)
-{
-	int r;
-
-	if (strchr(text, '.') && !strchr(text, '/'))
-		return name_id_to_path(text, path, err);
-	r = name_check_path(text, err);
-	return r < 0 ? r : text_copy(path, NAME_PATH_SIZE, text);
-}
-
 static int find(const struct ctl *ctl, const char *path, enum target_wanted wanted,
 	struct target *target, struct err *err)
 {
@@ -192,7 +181,7 @@ int target_open(const struct ctl *ctl, const char *text, enum target_wanted want
 	char path[NAME_PATH_SIZE];
 	int r;
 
-	r = read_path(text, path, err);
+	r = name_read_path(text, path, err);
 	if (r == 0)
 		r = find(ctl, path, wanted, &target, err);
 	if (r < 0) {

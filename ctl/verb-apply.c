@@ -223,7 +223,6 @@ static int print_plan(const struct apply *apply)
 {
 	static const char *const header[] = {"ACTION", "PATH", "REASON", NULL};
 	cleanup(cleanup_table) struct table *table = NULL;
-	int r = 0;
 
 	if (apply->json)
 		return ctl_print_json(json_copy(apply->plan));
@@ -232,20 +231,15 @@ static int print_plan(const struct apply *apply)
 		return CTL_OK;
 	}
 	table = table_new(header);
-	for (size_t i = 0; table && r == 0 && i < json_length(apply->plan); i++) {
+	for (size_t i = 0; i < json_length(apply->plan); i++) {
 		const struct json *step = json_at(apply->plan, i);
 		const char *cells[] = {json_string(json_get(step, "action")),
 			json_string(json_get(step, "path")), json_string(json_get(step, "reason")),
 			NULL};
 
-		r = table_add(table, "", cells);
+		table_add(table, "", cells);
 	}
-	if (!table || r < 0) {
-		ctl_error("out of memory");
-		return CTL_FAILED;
-	}
-	table_print(table);
-	return CTL_OK;
+	return table_print(table);
 }
 
 /* ---- doing it ---- */

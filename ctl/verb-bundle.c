@@ -24,7 +24,6 @@
 #include "verbs.h"
 
 #define CONFIG_NAME "config.json"
-#define HOSTNAME_MAX 64 /* sethostname(2) */
 
 struct bundle_options {
 	const char *name;
@@ -85,19 +84,6 @@ static int parse_share(struct bundle_options *options, struct err *err)
 	return 0;
 }
 
-static int check_hostname(const char *name, struct err *err)
-{
-	size_t length = strlen(name);
-
-	if (length == 0 || length > HOSTNAME_MAX || name[0] == '-' || name[0] == '.' ||
-		name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				  "0123456789.-")])
-		return err_set(err, -EINVAL,
-			"--hostname must be up to %d letters, digits, '-' and '.', not \"%s\"",
-			HOSTNAME_MAX, name);
-	return 0;
-}
-
 /* Both kinds of value end up in one annotation each, joined by spaces. */
 static int check_lists(const struct bundle_options *options, struct err *err)
 {
@@ -129,10 +115,13 @@ static int check_options(struct bundle_options *options, struct err *err)
 	r = parse_share(options, err);
 	if (r == 0)
 		r = check_lists(options, err);
-	if (r == 0 && options->hostname)
-		r = check_hostname(options->hostname, err);
 	if (r < 0)
 		return r;
+	if (options->hostname) {
+		r = name_check_hostname(options->hostname, err);
+		if (r < 0)
+			return err_wrap(err, r, "--hostname");
+	}
 	if (options->share_net && options->networks)
 		return err_set(err, -EINVAL,
 			"--network and --share net exclude each other: a container has a network "

@@ -10,6 +10,7 @@
 #include "egress.h"
 #include "text.h"
 
+#include "list-verb.h"
 #include "options.h"
 #include "rules.h"
 #include "subverbs.h"
@@ -21,30 +22,24 @@ static const struct ctl_verb verb_egress_add, verb_egress_rm, verb_egress_list;
 
 /* ---- printing ---- */
 
-static int add_row(struct table *table, const struct json *rule)
+static void add_row(struct table *table, const struct json *rule)
 {
 	char position[32];
 	const char *cells[] = {supervisor_text(rule, SUPERVISOR_TARGET), position,
 		supervisor_text(rule, "rule"), NULL};
 
 	snprintf(position, sizeof(position), "%" PRId64, supervisor_number(rule, "position"));
-	return table_add(table, "", cells);
+	table_add(table, "", cells);
 }
 
 static int print_table(const struct json *rules)
 {
 	static const char *const header[] = {"PATH", "POSITION", "RULE", NULL};
 	cleanup(cleanup_table) struct table *table = table_new(header);
-	int r = table ? 0 : -ENOMEM;
 
-	for (size_t i = 0; r == 0 && i < json_length(rules); i++)
-		r = add_row(table, json_at(rules, i));
-	if (r < 0) {
-		ctl_error("out of memory");
-		return CTL_FAILED;
-	}
-	table_print(table);
-	return CTL_OK;
+	for (size_t i = 0; i < json_length(rules); i++)
+		add_row(table, json_at(rules, i));
+	return table_print(table);
 }
 
 static int print_rules(const struct json *rules, bool json)
@@ -196,24 +191,15 @@ static int run_rm(const struct ctl *ctl, int argc, char **argv)
 
 static int run_list(const struct ctl *ctl, int argc, char **argv)
 {
-	autoptr(json) rules = NULL;
-	const char *format = NULL;
-	const struct option options[] = {OPTION_FORMAT(&format), {}};
-	bool json;
-	size_t n;
-	int status = options_parse(&verb_egress_list, options, argc, argv, &n);
-	int failure;
+	static const struct list_verb list = {
+		.verb = &verb_egress_list,
+		.open = supervisor_open_ruling,
+		.method = "Egress",
+		.key = "rules",
+		.print = print_rules,
+	};
 
-	if (status >= 0)
-		return status;
-	if (ctl_format_is_json(format, &json) < 0)
-		return ctl_usage_error(&verb_egress_list, "--format must be json or table");
-	failure = supervisor_list_all(
-		ctl, argv[0], supervisor_open_ruling, "Egress", "rules", &rules);
-	if (n > 0 && failure >= 0)
-		return failure;
-	status = print_rules(rules, json);
-	return failure >= 0 ? failure : status;
+	return list_verb_run(&list, ctl, argc, argv);
 }
 
 static const struct ctl_verb verb_egress_add = {

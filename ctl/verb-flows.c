@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "format.h"
-#include "options.h"
+#include "list-verb.h"
 #include "supervisor.h"
 #include "table.h"
 #include "verbs.h"
@@ -61,7 +61,7 @@ static int print_json(const struct json *const *flows)
 	return ctl_print_json(array);
 }
 
-static int add_row(struct table *table, const struct json *flow)
+static void add_row(struct table *table, const struct json *flow)
 {
 	char out[32], in[32], bytes[80], age[32];
 	const char *cells[] = {supervisor_text(flow, SUPERVISOR_TARGET),
@@ -73,7 +73,7 @@ static int add_row(struct table *table, const struct json *flow)
 	snprintf(bytes, sizeof(bytes), "%s / %s",
 		format_bytes((uint64_t)number(flow, "bytes_out"), out, sizeof(out)),
 		format_bytes((uint64_t)number(flow, "bytes_in"), in, sizeof(in)));
-	return table_add(table, "", cells);
+	table_add(table, "", cells);
 }
 
 static int print_table(const struct json *const *flows)
@@ -81,44 +81,34 @@ static int print_table(const struct json *const *flows)
 	static const char *const header[] = {"PATH", "PROTO", "DIR", "SOURCE", "DESTINATION", "VIA",
 		"STATE", "OUT / IN", "AGE", NULL};
 	cleanup(cleanup_table) struct table *table = table_new(header);
-	int r = table ? 0 : -ENOMEM;
 
-	for (; r == 0 && *flows; flows++)
-		r = add_row(table, *flows);
-	if (r < 0) {
-		ctl_error("out of memory");
-		return CTL_FAILED;
-	}
-	table_print(table);
-	return CTL_OK;
+	for (; *flows; flows++)
+		add_row(table, *flows);
+	return table_print(table);
 }
 
-static int run(const struct ctl *ctl, int argc, char **argv)
+static int print_flows(const struct json *flows, bool json)
 {
-	autofree const struct json **sorted = NULL;
-	autoptr(json) flows = NULL;
-	const char *format = NULL;
-	const struct option options[] = {OPTION_FORMAT(&format), {}};
-	bool json;
-	size_t n;
-	int status = options_parse(&verb_flows, options, argc, argv, &n);
-	int failure;
+	autofree const struct json **sorted = sort(flows);
 
-	if (status >= 0)
-		return status;
-	if (ctl_format_is_json(format, &json) < 0)
-		return ctl_usage_error(&verb_flows, "--format must be json or table");
-	failure = supervisor_list_all(
-		ctl, argv[0], supervisor_open, "Flows", "flows", &flows);
-	if (n > 0 && failure >= 0)
-		return failure;
-	sorted = sort(flows);
 	if (!sorted) {
 		ctl_error("out of memory");
 		return CTL_FAILED;
 	}
-	status = json ? print_json(sorted) : print_table(sorted);
-	return failure >= 0 ? failure : status;
+	return json ? print_json(sorted) : print_table(sorted);
+}
+
+static int run(const struct ctl *ctl, int argc, char **argv)
+{
+	static const struct list_verb list = {
+		.verb = &verb_flows,
+		.open = supervisor_open,
+		.method = "Flows",
+		.key = "flows",
+		.print = print_flows,
+	};
+
+	return list_verb_run(&list, ctl, argc, argv);
 }
 
 const struct ctl_verb verb_flows = {

@@ -56,7 +56,7 @@ static struct json *summary_json(const struct cni_config *config, char *const *t
 	return object;
 }
 
-static int add_row(struct table *table, const struct cni_config *config, char *const *types)
+static void add_row(struct table *table, const struct cni_config *config, char *const *types)
 {
 	char plugins[TABLE_CELL_MAX] = "";
 	size_t used = 0;
@@ -66,7 +66,7 @@ static int add_row(struct table *table, const struct cni_config *config, char *c
 	for (size_t i = 0; types[i] && used < sizeof(plugins); i++)
 		used += (size_t)snprintf(plugins + used, sizeof(plugins) - used, "%s%s",
 			i ? "," : "", types[i]);
-	return table_add(table, "", cells);
+	table_add(table, "", cells);
 }
 
 static int print_networks(const struct networks *networks, bool json)
@@ -74,26 +74,20 @@ static int print_networks(const struct networks *networks, bool json)
 	static const char *const header[] = {"NAME", "VERSION", "PLUGINS", "SOURCE", NULL};
 	cleanup(cleanup_table) struct table *table = table_new(header);
 	autoptr(json) array = json_new_array();
-	int r = table ? 0 : -ENOMEM;
 
-	for (size_t i = 0; r == 0 && i < networks->n; i++) {
+	for (size_t i = 0; i < networks->n; i++) {
 		autostrv types = plugin_types(networks->configs[i]);
 
-		if (!types)
-			r = -ENOMEM;
-		else if (json)
+		if (!types) {
+			ctl_error("out of memory");
+			return CTL_FAILED;
+		}
+		if (json)
 			json_append(array, summary_json(networks->configs[i], types));
 		else
-			r = add_row(table, networks->configs[i], types);
+			add_row(table, networks->configs[i], types);
 	}
-	if (r < 0) {
-		ctl_error("out of memory");
-		return CTL_FAILED;
-	}
-	if (json)
-		return ctl_print_json(take_ptr(array));
-	table_print(table);
-	return CTL_OK;
+	return json ? ctl_print_json(take_ptr(array)) : table_print(table);
 }
 
 static int run_ls(const struct ctl *ctl, int argc, char **argv)

@@ -12,6 +12,7 @@
 #include "quantity.h"
 #include "text.h"
 
+#include "list-verb.h"
 #include "options.h"
 #include "subverbs.h"
 #include "supervisor.h"
@@ -51,7 +52,7 @@ static void format_host(const struct json *port, char *text, size_t size)
 		brackets ? "]" : "", supervisor_number(port, "host_port"));
 }
 
-static int add_row(struct table *table, const struct json *port)
+static void add_row(struct table *table, const struct json *port)
 {
 	char host[HOST_SIZE], container[64];
 	const char *cells[] = {supervisor_text(port, SUPERVISOR_TARGET), host, container,
@@ -62,7 +63,7 @@ static int add_row(struct table *table, const struct json *port)
 	format_host(port, host, sizeof(host));
 	snprintf(container, sizeof(container), "%" PRId64 "/%s",
 		supervisor_number(port, "container_port"), supervisor_text(port, "protocol"));
-	return table_add(table, "", cells);
+	table_add(table, "", cells);
 }
 
 static int print_table(const struct json *ports)
@@ -70,16 +71,10 @@ static int print_table(const struct json *ports)
 	static const char *const header[] = {
 		"PATH", "HOST", "CONTAINER", "STATE", "SOURCE", "ORIGIN", NULL};
 	cleanup(cleanup_table) struct table *table = table_new(header);
-	int r = table ? 0 : -ENOMEM;
 
-	for (size_t i = 0; r == 0 && i < json_length(ports); i++)
-		r = add_row(table, json_at(ports, i));
-	if (r < 0) {
-		ctl_error("out of memory");
-		return CTL_FAILED;
-	}
-	table_print(table);
-	return CTL_OK;
+	for (size_t i = 0; i < json_length(ports); i++)
+		add_row(table, json_at(ports, i));
+	return table_print(table);
 }
 
 static int print_ports(const struct json *ports, bool json)
@@ -211,24 +206,15 @@ static int run_rm(const struct ctl *ctl, int argc, char **argv)
 
 static int run_list(const struct ctl *ctl, int argc, char **argv)
 {
-	autoptr(json) ports = NULL;
-	const char *format = NULL;
-	const struct option options[] = {OPTION_FORMAT(&format), {}};
-	bool json;
-	size_t n;
-	int status = options_parse(&verb_port_list, options, argc, argv, &n);
-	int failure;
+	static const struct list_verb list = {
+		.verb = &verb_port_list,
+		.open = supervisor_open,
+		.method = "Ports",
+		.key = "ports",
+		.print = print_ports,
+	};
 
-	if (status >= 0)
-		return status;
-	if (ctl_format_is_json(format, &json) < 0)
-		return ctl_usage_error(&verb_port_list, "--format must be json or table");
-	failure = supervisor_list_all(
-		ctl, argv[0], supervisor_open, "Ports", "ports", &ports);
-	if (n > 0 && failure >= 0)
-		return failure;
-	status = print_ports(ports, json);
-	return failure >= 0 ? failure : status;
+	return list_verb_run(&list, ctl, argc, argv);
 }
 
 static const struct ctl_verb verb_port_add = {

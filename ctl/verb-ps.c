@@ -272,7 +272,7 @@ static const char *join(char *const *strv, char *text, size_t size)
 	return text;
 }
 
-static int add_row(struct table *table, const struct entry *entry, const char *lead,
+static void add_row(struct table *table, const struct entry *entry, const char *lead,
 	const struct ps_options *options)
 {
 	char created[64], addresses[TABLE_CELL_MAX], networks[TABLE_CELL_MAX], pid[16] = "-";
@@ -287,7 +287,7 @@ static int add_row(struct table *table, const struct entry *entry, const char *l
 
 	if (entry->pid)
 		snprintf(pid, sizeof(pid), "%d", (int)entry->pid);
-	return table_add(table, lead, cells);
+	table_add(table, lead, cells);
 }
 
 /* The lines that lead to entry @index. @more[d] says whether another entry of depth d follows
@@ -322,20 +322,14 @@ static int print_table(const struct listing *listing, const struct ps_options *o
 	cleanup(cleanup_table) struct table *table = table_new(header);
 	char lead[NAME_COMPONENTS_MAX * 16] = "";
 	bool more[NAME_COMPONENTS_MAX + 1] = {};
-	int r = table ? 0 : -ENOMEM;
 
 	setlocale(LC_CTYPE, "");
-	for (size_t i = 0; r == 0 && i < listing->n; i++) {
+	for (size_t i = 0; i < listing->n; i++) {
 		if (options->tree)
 			draw_lead(listing, i, more, lead, sizeof(lead));
-		r = add_row(table, &listing->entries[i], lead, options);
+		add_row(table, &listing->entries[i], lead, options);
 	}
-	if (r < 0) {
-		ctl_error("out of memory");
-		return CTL_FAILED;
-	}
-	table_print(table);
-	return CTL_OK;
+	return table_print(table);
 }
 
 static int print_listing(const struct listing *listing, const struct ps_options *options, bool json)

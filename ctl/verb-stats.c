@@ -175,7 +175,7 @@ static uint64_t memory_share(const struct usage *usage)
 		       : 0;
 }
 
-static int add_row(struct table *table, const struct sample *sample)
+static void add_row(struct table *table, const struct sample *sample)
 {
 	char cpu[32], memory[80], share[32], net[80], pids[32], time[32];
 	const char *cells[] = {sample->path,
@@ -189,7 +189,7 @@ static int add_row(struct table *table, const struct sample *sample)
 	snprintf(pids, sizeof(pids), "%" PRIu64, sample->usage.pids);
 	snprintf(time, sizeof(time), "%" PRIu64 ".%03" PRIu64 "s", sample->usage.cpu_us / 1000000,
 		sample->usage.cpu_us / 1000 % 1000);
-	return table_add(table, "", cells);
+	table_add(table, "", cells);
 }
 
 static int print_table(const struct samples *samples)
@@ -197,16 +197,10 @@ static int print_table(const struct samples *samples)
 	static const char *const header[] = {
 		"PATH", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET IO", "PIDS", "CPU TIME", NULL};
 	cleanup(cleanup_table) struct table *table = table_new(header);
-	int r = table ? 0 : -ENOMEM;
 
-	for (size_t i = 0; r == 0 && i < samples->n; i++)
-		r = add_row(table, &samples->list[i]);
-	if (r < 0) {
-		ctl_error("out of memory");
-		return CTL_FAILED;
-	}
-	table_print(table);
-	return CTL_OK;
+	for (size_t i = 0; i < samples->n; i++)
+		add_row(table, &samples->list[i]);
+	return table_print(table);
 }
 
 static struct json *known(uint64_t number)

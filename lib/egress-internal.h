@@ -34,9 +34,6 @@ int egress_add_range(struct egress_parts *parts, const char *first, const char *
 /* From 1 to 65535, @first not greater than @last. */
 int egress_add_ports(struct egress_parts *parts, uint32_t first, uint32_t last, struct err *err);
 
-/* An address of a range as it is written. */
-void egress_format_address(const struct in6_addr *address, char ret[INET6_ADDRSTRLEN]);
-
 /* Checks what belongs together, and makes the rules of it. */
 int egress_expand(const struct egress_parts *parts, struct egress_rule *ret, size_t max,
 	size_t *ret_n, struct err *err);

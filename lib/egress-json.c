@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "egress-internal.h"
+#include "endpoint.h"
 #include "text.h"
 
 /* What Garden's numbers stand for, in their order. */
@@ -159,9 +160,9 @@ static void set_network(const struct egress_rule *rule, struct json *object)
 	struct json *network = json_new_object();
 	char address[INET6_ADDRSTRLEN];
 
-	egress_format_address(&rule->first, address);
+	endpoint_format_address(&rule->first, address);
 	json_set_string(network, "start", address);
-	egress_format_address(&rule->last, address);
+	endpoint_format_address(&rule->last, address);
 	json_set_string(network, "end", address);
 	json_append(json_set_array(object, "networks"), network);
 }

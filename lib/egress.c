@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "egress-internal.h"
+#include "endpoint.h"
 #include "text.h"
 
 /* Bytes of a text that a message quotes. */
@@ -463,14 +464,6 @@ int egress_expand(const struct egress_parts *parts, struct egress_rule *ret, siz
 
 /* ---- writing ---- */
 
-void egress_format_address(const struct in6_addr *address, char ret[INET6_ADDRSTRLEN])
-{
-	if (IN6_IS_ADDR_V4MAPPED(address))
-		inet_ntop(AF_INET, &address->s6_addr[12], ret, INET6_ADDRSTRLEN);
-	else
-		inet_ntop(AF_INET6, address, ret, INET6_ADDRSTRLEN);
-}
-
 /* Prefix length of the network that the range is, or -1 when it is none. */
 static int prefix_length(const struct egress_rule *rule)
 {
@@ -492,8 +485,8 @@ static size_t format_range(const struct egress_rule *rule, char *ret, size_t siz
 	char first[INET6_ADDRSTRLEN], last[INET6_ADDRSTRLEN];
 	int n;
 
-	egress_format_address(&rule->first, first);
-	egress_format_address(&rule->last, last);
+	endpoint_format_address(&rule->first, first);
+	endpoint_format_address(&rule->last, last);
 	if (prefix == bits)
 		n = snprintf(ret, size, " to %s", first);
 	else if (prefix >= 0)

@@ -18,6 +18,7 @@
 
 /* Bytes of a bad name that a message quotes. */
 #define QUOTE_SIZE 100
+#define HOSTNAME_MAX 64
 
 static bool is_alphanumeric(char c)
 {
@@ -106,6 +107,29 @@ int name_id_to_path(const char *id, char ret_path[NAME_PATH_SIZE], struct err *e
 	if (r < 0)
 		return r;
 	translate(id, '.', '/', ret_path);
+	return 0;
+}
+
+int name_read_path(const char *text, char ret_path[NAME_PATH_SIZE], struct err *err)
+{
+	int r;
+
+	if (strchr(text, '.') && !strchr(text, '/'))
+		return name_id_to_path(text, ret_path, err);
+	r = name_check_path(text, err);
+	return r < 0 ? r : text_copy(ret_path, NAME_PATH_SIZE, text);
+}
+
+int name_check_hostname(const char *name, struct err *err)
+{
+	size_t length = strlen(name);
+
+	if (length == 0 || length > HOSTNAME_MAX || name[0] == '-' || name[0] == '.' ||
+		name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "0123456789.-")])
+		return err_set(err, -EINVAL,
+			"a host name must be up to %d letters, digits, '-' and '.', not \"%s\"",
+			HOSTNAME_MAX, name);
 	return 0;
 }
 

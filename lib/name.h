@@ -27,6 +27,11 @@ size_t name_depth(const char *path);
 /* @path must be valid. */
 void name_path_to_id(const char *path, char ret_id[NAME_PATH_SIZE]);
 int name_id_to_path(const char *id, char ret_path[NAME_PATH_SIZE], struct err *err);
+/* @text is a path or an OCI container id. Return: 0 or -EINVAL. */
+int name_read_path(const char *text, char ret_path[NAME_PATH_SIZE], struct err *err);
+
+/* A name for a UTS namespace, at most 64 bytes (sethostname(2)). Return: 0 or -EINVAL. */
+int name_check_hostname(const char *name, struct err *err);
 
 /* Splits a valid path at its last '/': "a/b/c" gives "a/b" and "c", "a" gives "" and "a". */
 void name_split(const char *path, char ret_parent[NAME_PATH_SIZE],

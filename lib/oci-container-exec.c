@@ -29,23 +29,6 @@ static int exec_env(struct json *process, const struct oci_exec *exec, struct er
 	return r;
 }
 
-static void exec_user(struct json *process, const struct rootfs_user *from)
-{
-	struct json *user = json_get(process, "user");
-	struct json *groups;
-
-	if (json_type(user) != JSON_OBJECT)
-		user = json_set_object(process, "user");
-	json_set_int(user, "uid", from->uid);
-	json_set_int(user, "gid", from->gid);
-	json_remove(user, "additionalGids");
-	if (from->n_groups == 0)
-		return;
-	groups = json_set_array(user, "additionalGids");
-	for (size_t i = 0; i < from->n_groups; i++)
-		json_append(groups, json_new_int(from->groups[i]));
-}
-
 /* The container's set, as root or another user has it; or everything. */
 static int exec_capabilities(struct json *process, const struct oci_exec *exec, struct err *err)
 {
@@ -102,7 +85,7 @@ int oci_exec_process(const struct json *config, const struct oci_exec *exec, str
 	if (r < 0)
 		return r;
 	if (exec->user)
-		exec_user(process, exec->user);
+		oci_set_user(process, exec->user);
 	*ret = take_ptr(process);
 	return 0;
 }

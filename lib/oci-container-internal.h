@@ -22,6 +22,9 @@ int oci_get_member(const struct json *parent, const char *key, const char *field
 void oci_set_capabilities(struct json *process, char *const *names, char *const *added,
 	bool is_root);
 
+/* The ids of process.user: those of @from, and no other group. */
+void oci_set_user(struct json *process, const struct rootfs_user *from);
+
 /* process.rlimits: "nofile=1024:2048". */
 int oci_set_rlimits(struct json *process, char *const *ulimits, struct err *err);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Capabilities and resource limits of a container's process: see oci-container.h. */
+/* The user, capabilities and resource limits of a container's process: see oci-container.h. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,23 @@
 
 #define QUOTE_SIZE 100
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+void oci_set_user(struct json *process, const struct rootfs_user *from)
+{
+	struct json *user = json_get(process, "user");
+	struct json *groups;
+
+	if (json_type(user) != JSON_OBJECT)
+		user = json_set_object(process, "user");
+	json_set_int(user, "uid", from->uid);
+	json_set_int(user, "gid", from->gid);
+	json_remove(user, "additionalGids");
+	if (from->n_groups == 0)
+		return;
+	groups = json_set_array(user, "additionalGids");
+	for (size_t i = 0; i < from->n_groups; i++)
+		json_append(groups, json_new_int(from->groups[i]));
+}
 
 /* ---- capabilities ---- */
 

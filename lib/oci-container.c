@@ -100,20 +100,6 @@ static int get_uid(const struct builder *builder, uint32_t *ret)
 	return r;
 }
 
-static void write_user(struct json *user, const struct rootfs_user *from)
-{
-	struct json *groups;
-
-	json_set_int(user, "uid", from->uid);
-	json_set_int(user, "gid", from->gid);
-	json_remove(user, "additionalGids");
-	if (from->n_groups == 0)
-		return;
-	groups = json_set_array(user, "additionalGids");
-	for (size_t i = 0; i < from->n_groups; i++)
-		json_append(groups, json_new_int(from->groups[i]));
-}
-
 static int set_groups(const struct builder *builder, struct json *user)
 {
 	struct json *groups;
@@ -141,7 +127,7 @@ static int set_user(const struct builder *builder)
 	if (r < 0)
 		return r;
 	if (builder->in->user)
-		write_user(user, builder->in->user);
+		oci_set_user(builder->process, builder->in->user);
 	if (!json_get(user, "uid"))
 		json_set_int(user, "uid", 0);
 	if (!json_get(user, "gid"))

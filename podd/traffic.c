@@ -5,7 +5,6 @@
 
 #include "traffic.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "endpoint.h"
 #include "fd.h"
 #include "network.h"
 #include "pod.h"
@@ -59,34 +59,6 @@ static struct json *counters_to_json(const struct pod *pod, const struct uplink_
 	return object;
 }
 
-static void format_address(const struct in6_addr *address, uint16_t port, char *ret, size_t size)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	if (IN6_IS_ADDR_V4MAPPED(address)) {
-		inet_ntop(AF_INET, &address->s6_addr[12], text, sizeof(text));
-		snprintf(ret, size, "%s:%u", text, port);
-	} else {
-		inet_ntop(AF_INET6, address, text, sizeof(text));
-		snprintf(ret, size, "[%s]:%u", text, port);
-	}
-}
-
-static const char *protocol_name(uint8_t protocol)
-{
-	switch (protocol) {
-	case IPPROTO_TCP:
-		return "tcp";
-	case IPPROTO_UDP:
-		return "udp";
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6:
-		return "icmp";
-	default:
-		return "other";
-	}
-}
-
 static struct json *flow_to_json(const struct pod *pod, const struct uplink_flow_info *flow)
 {
 	static const char *const paths[] = {
@@ -102,17 +74,17 @@ static struct json *flow_to_json(const struct pod *pod, const struct uplink_flow
 	};
 	const char *child = network_child(pod->network, flow->child);
 	struct json *object = json_new_object();
-	char address[INET6_ADDRSTRLEN + 16];
+	char endpoint[ENDPOINT_TEXT_SIZE];
 
 	if (child)
 		json_set_string(object, "child", child);
-	json_set_string(object, "protocol", protocol_name(flow->protocol));
+	json_set_string(object, "protocol", endpoint_protocol_name(flow->protocol));
 	json_set_string(object, "direction", flow->inbound ? "in" : "out");
 	json_set_string(object, "path", flow->path <= UPLINK_PATH_UDP ? paths[flow->path] : "?");
-	format_address(&flow->source, flow->source_port, address, sizeof(address));
-	json_set_string(object, "source", address);
-	format_address(&flow->destination, flow->destination_port, address, sizeof(address));
-	json_set_string(object, "destination", address);
+	endpoint_format(&flow->source, flow->source_port, endpoint);
+	json_set_string(object, "source", endpoint);
+	endpoint_format(&flow->destination, flow->destination_port, endpoint);
+	json_set_string(object, "destination", endpoint);
 	json_set_string(object, "state",
 		flow->state <= UPLINK_FLOW_HALF_CLOSED ? states[flow->state] : "?");
 	set_counter(object, "bytes_out", flow->bytes_out);

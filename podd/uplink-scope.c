@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "endpoint.h"
+
 #define HASH_SIZE 1024
 #define SCOPES_MAX 4097
 /* Messages of rules that log: so many at most in a second, for all rules together. */
@@ -309,30 +311,18 @@ static bool may_log(struct uplink_scopes *scopes)
 	return scopes->logged++ < LOG_MAX;
 }
 
-static const char *protocol_name(uint8_t protocol)
-{
-	switch (protocol) {
-	case IPPROTO_TCP:
-		return "tcp";
-	case IPPROTO_UDP:
-		return "udp";
-	default:
-		return "icmp";
-	}
-}
-
 static void log_match(struct uplink_scopes *scopes, const struct egress_rule *rule,
 	const struct uplink_packet *packet)
 {
-	char source[INET6_ADDRSTRLEN], destination[INET6_ADDRSTRLEN];
+	char source[ENDPOINT_TEXT_SIZE], destination[ENDPOINT_TEXT_SIZE];
 
 	if (!may_log(scopes))
 		return;
-	inet_ntop(AF_INET6, &packet->source.ip, source, sizeof(source));
-	inet_ntop(AF_INET6, &packet->destination.ip, destination, sizeof(destination));
-	fprintf(stderr, "podd-uplink: egress %s: %s from [%s]:%u to [%s]:%u\n",
-		rule->action == EGRESS_DENY ? "denied" : "allowed", protocol_name(packet->protocol),
-		source, ntohs(packet->source.port), destination, ntohs(packet->destination.port));
+	endpoint_format(&packet->source.ip, ntohs(packet->source.port), source);
+	endpoint_format(&packet->destination.ip, ntohs(packet->destination.port), destination);
+	fprintf(stderr, "podd-uplink: egress %s: %s from %s to %s\n",
+		rule->action == EGRESS_DENY ? "denied" : "allowed",
+		endpoint_protocol_name(packet->protocol), source, destination);
 }
 
 static bool scope_allows(struct uplink_scopes *scopes, const struct uplink_scope *scope,

@@ -92,6 +92,29 @@ static void test_bad_id(void **state)
 	assert_string_equal(path, "before");
 }
 
+static void test_read_path(void **state)
+{
+	static const char *const bad[] = {"", ".", "a..b", "a//b", "a.b/c", "A"};
+	char path[NAME_PATH_SIZE];
+
+	assert_int_equal(name_read_path("net0.web", path, NULL), 0);
+	assert_string_equal(path, "net0/web");
+	assert_int_equal(name_read_path("net0/web", path, NULL), 0);
+	assert_string_equal(path, "net0/web");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(name_read_path(bad[i], path, NULL), -EINVAL);
+}
+
+static void test_hostname(void **state)
+{
+	static const char *const bad[] = {"", "-a", ".a", "a_b", "a b", "\303\244", X63 "aa"};
+
+	assert_int_equal(name_check_hostname("Web-1.example.org", NULL), 0);
+	assert_int_equal(name_check_hostname(X63 "a", NULL), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(name_check_hostname(bad[i], NULL), -EINVAL);
+}
+
 static void test_split(void **state)
 {
 	char parent[NAME_PATH_SIZE], leaf[NAME_COMPONENT_MAX + 1];
@@ -116,6 +139,8 @@ int main(void)
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_id),
 		cmocka_unit_test(test_bad_id),
+		cmocka_unit_test(test_read_path),
+		cmocka_unit_test(test_hostname),
 		cmocka_unit_test(test_split),
 	};
 

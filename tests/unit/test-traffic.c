@@ -4,6 +4,7 @@
 
 #include "traffic.c"
 
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
