@@ -2,6 +2,7 @@
 /* Processes and cgroups of a pod against its records: see doctor.h. */
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "cgroup.h"
+#include "cleanup.h"
 #include "fd.h"
 #include "file.h"
 #include "hierarchy.h"
@@ -20,6 +22,7 @@
 #define CONTROL_SOCKET "control.sock"
 /* A supervisor that takes longer hangs. */
 #define ANSWER_TIMEOUT_MS 1500
+#define SHIM_END_MS 1000
 #define COMMAND_MAX 4096
 
 /* ---- the pod's own ---- */
@@ -242,6 +245,15 @@ static const struct doctor_child *find_child(const struct doctor *doctor, const 
 	return NULL;
 }
 
+/* One that has removed its container's record is about to end. */
+static bool ends_soon(const struct proc_id *id)
+{
+	autoclose int pidfd = -1;
+	int r = proc_open(id, &pidfd);
+
+	return r == -ESRCH || (r == 0 && proc_wait(pidfd, SHIM_END_MS) == 0);
+}
+
 static void check_shim(struct doctor *doctor, const struct doctor_shim *shim)
 {
 	const struct doctor_child *child = find_child(doctor, shim->name);
@@ -251,7 +263,7 @@ static void check_shim(struct doctor *doctor, const struct doctor_shim *shim)
 			     child->state.phase == CONTAINER_CREATED))
 		return;
 	/* One that starts has not written its record yet, but has the container's lock. */
-	if ((child && doctor_is_locked(child->fd, CONTAINER_LOCK)) || !proc_alive(&shim->id))
+	if ((child && doctor_is_locked(child->fd, CONTAINER_LOCK)) || ends_soon(&shim->id))
 		return;
 	snprintf(object, sizeof(object), "%d %llu", (int)shim->id.pid,
 		(unsigned long long)shim->id.start_time);

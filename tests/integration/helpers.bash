@@ -179,12 +179,14 @@ snapshot() { # directory
 
 # Waits for processes that are ending, by pidfd, and compares with a new snapshot.
 compare() { # directory
-	local pid after=$1.after
+	local pid more after=$1.after
 	snapshot "$after"
+	more=$(comm -13 "$1/processes" "$after/processes")
 	while read -r pid _; do
+		[ -n "$pid" ] || continue
 		echo "$pid" >"$1.pid"
 		timeout 3 pidwait -F "$1.pid" || true
-	done < <(comm -13 "$1/processes" "$after/processes")
+	done <<<"$more"
 	snapshot "$after"
 	diff -r -U0 "$1" "$after" >&2 || fail "something was left behind" || return
 	[ -z "$found_in_teardown" ] || fail "teardown:$found_in_teardown" || return
