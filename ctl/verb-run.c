@@ -99,13 +99,21 @@ static uint32_t streams(const struct run *run)
 	       (request->interactive || request->terminal ? SHIM_STREAM_STDIN : 0);
 }
 
-/* podd may have ended the pod after it was looked at: its last container had ended, and this one
- * did not run yet. */
+/* podd may have ended a pod that was made for a container after it was looked at: its last one had
+ * ended, and this one did not run yet. */
 static bool lost_pod(struct run *run)
 {
 	struct pod_running pod = POD_RUNNING_NONE;
-	bool runs = pod_open(run->ctl, run->place.pod, &pod, NULL) == 0 && pod_is_running(&pod);
+	struct pod_spec spec;
+	bool auto_remove, runs;
 
+	if (pod_spec_load(run->pod.podfd, &spec, NULL) < 0)
+		return false;
+	auto_remove = spec.auto_remove;
+	pod_spec_done(&spec);
+	if (!auto_remove)
+		return false;
+	runs = pod_open(run->ctl, run->place.pod, &pod, NULL) == 0 && pod_is_running(&pod);
 	pod_running_done(&pod);
 	return !runs;
 }

@@ -391,6 +391,21 @@ void children_signal(struct children *children, int signal)
 	}
 }
 
+static const char *phase_name(const struct child *child)
+{
+	if (child->detaching)
+		return "detaching";
+	return child->phase == ATTACHMENT_ATTACHED ? "attached" : "adding";
+}
+
+void children_tell_left(const struct children *children)
+{
+	for (const struct child *child = children->first; child; child = child->next)
+		fprintf(stderr, "podd: pod %s: %s (process %d) was not detached in time: %s%s\n",
+			children->pod->path, child->name, (int)child->init.pid, phase_name(child),
+			child->left_to_shim ? " by its shim" : "");
+}
+
 struct json *children_to_json(const struct children *children)
 {
 	struct json *array = json_new_array();
@@ -402,10 +417,7 @@ struct json *children_to_json(const struct children *children)
 		json_set_string(object, "id", child->id);
 		json_set_string(object, "generation", child->generation);
 		json_set_int(object, "pid", child->init.pid);
-		json_set_string(object, "phase",
-			child->detaching			       ? "detaching"
-			: child->phase == ATTACHMENT_ATTACHED ? "attached"
-							       : "adding");
+		json_set_string(object, "phase", phase_name(child));
 		json_append(array, object);
 	}
 	return array;

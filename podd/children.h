@@ -34,6 +34,8 @@ void children_shim_ended(struct children *children, const char *name);
 
 /* How many are watched or still being detached. */
 unsigned children_count(const struct children *children);
+/* Logs those that did not end in time. */
+void children_tell_left(const struct children *children);
 
 /* Sends a signal to each container's first process; SIGKILL to those that are still being made. Those
  * that have a shim are left to it, but for SIGKILL. */

@@ -95,6 +95,17 @@ unsigned containers_count(const struct containers *containers)
 	return containers->n;
 }
 
+void containers_tell_left(const struct containers *containers)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (const struct container *c = containers->buckets[i]; c; c = c->next)
+			fprintf(stderr,
+				"podd: pod %s: container %s did not end in time: %s (process %d)\n",
+				containers->pod->path, c->name,
+				c->has_shim ? "its shim runs" : "it is cleaned up",
+				(int)(c->has_shim ? c->shim.pid : c->reaper));
+}
+
 bool containers_has_shim(const struct containers *containers, const char *name)
 {
 	const struct container *container = find(containers, name);
@@ -102,7 +113,7 @@ bool containers_has_shim(const struct containers *containers, const char *name)
 	return container && container->has_shim;
 }
 
-static void forget(struct container *container)
+static void drop(struct container *container)
 {
 	struct containers *containers = container->owner;
 	struct container **link = bucket(containers, container->name);
@@ -113,6 +124,13 @@ static void forget(struct container *container)
 	*link = container->next;
 	containers->n--;
 	container_free(container);
+}
+
+static void forget(struct container *container)
+{
+	struct containers *containers = container->owner;
+
+	drop(container);
 	if (containers->is_stopping)
 		containers_next_wave(containers);
 	pod_stop_continue(containers->pod);
@@ -336,6 +354,7 @@ static int watch(struct containers *containers, const char *name,
 	const struct container_state *state, struct err *err)
 {
 	struct container *container = find(containers, name);
+	bool is_second = container;
 	autoclose int pidfd = -1;
 	int r;
 
@@ -343,7 +362,7 @@ static int watch(struct containers *containers, const char *name,
 		return 0;
 	/* A second run before the first one's end was seen: its records are the newer ones. */
 	if (container)
-		forget(container);
+		drop(container);
 	if (containers->n == CONTAINERS_MAX)
 		return err_set(err, -E2BIG, "more than %d containers in pod %s", CONTAINERS_MAX,
 			containers->pod->path);
@@ -360,6 +379,8 @@ static int watch(struct containers *containers, const char *name,
 		return 0;
 	}
 	container->has_shim = true;
+	if (is_second)
+		children_shim_ended(containers->pod->children, name);
 	restore_limits(containers, name, state);
 	if (state->phase == CONTAINER_RUNNING)
 		network_up(containers->pod->network, name);

@@ -29,6 +29,8 @@ int containers_look(struct containers *containers, const char *name, struct err 
 
 /* How many have a shim, or are still being cleaned up. */
 unsigned containers_count(const struct containers *containers);
+/* Logs those that did not end in time. */
+void containers_tell_left(const struct containers *containers);
 
 /* True for a container whose shim lives: its runtime's poststop is still to come. */
 bool containers_has_shim(const struct containers *containers, const char *name);

@@ -57,6 +57,13 @@ static void forget(struct stopping *stopping)
 	free(stopping);
 }
 
+void nested_tell_left(const struct nested *nested)
+{
+	if (nested->n > 0)
+		fprintf(stderr, "podd: pod %s: %u pods in it did not end in time\n",
+			nested->pod->path, nested->n);
+}
+
 void nested_free(struct nested *nested)
 {
 	while (nested && nested->first)

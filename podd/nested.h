@@ -22,3 +22,5 @@ void nested_stop(struct nested *nested, unsigned timeout_s);
 void nested_write_resolv(int podfd);
 /* How many of them have not ended yet. */
 unsigned nested_count(const struct nested *nested);
+/* Logs how many did not end in time. */
+void nested_tell_left(const struct nested *nested);

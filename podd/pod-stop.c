@@ -102,8 +102,9 @@ static int on_kill_timeout(sd_event_source *source, uint64_t now, void *userdata
 {
 	struct pod *pod = userdata;
 
-	fprintf(stderr, "podd: pod %s: %u children could not be ended in time\n", pod->path,
-		count_children(pod));
+	children_tell_left(pod->children);
+	containers_tell_left(pod->containers);
+	nested_tell_left(pod->nested);
 	end_outer(pod);
 	return 0;
 }

@@ -25,6 +25,11 @@
 /* Hooks (CNI plugins) run in create. */
 #define CREATE_TIMEOUT_S 150
 #define START_TIMEOUT_S 60
+/* A runtime may wait for ever for a first process that was killed before it ran: crun opens a FIFO
+ * that nobody reads then. But the process may also have run, and ended before its runtime is done. */
+#define START_LATE_MS 5000
+#define START_STOPPED_MS 500
+#define START "start"
 #define PID_FILE "pid"
 
 /* ---- the first process ---- */
@@ -40,6 +45,9 @@ static void on_init_end(void *userdata, pid_t pid, int status)
 	health_end(lifecycle->health);
 	if (lifecycle->step == STEP_RUN)
 		lifecycle_end_run(lifecycle);
+	else if (lifecycle->step == STEP_START)
+		runtime_hurry(lifecycle->parts.runtime, START,
+			lifecycle->state.stop_requested ? START_STOPPED_MS : START_LATE_MS);
 }
 
 static int write_pidfile(const struct container_spec *spec, pid_t pid)
@@ -129,7 +137,10 @@ static void on_started(void *userdata, const struct runtime_result *result)
 	struct lifecycle *lifecycle = userdata;
 
 	if (!result->succeeded) {
-		lifecycle_clear_start(lifecycle, STATUS_FAILED, result->errors);
+		lifecycle_clear_start(lifecycle, STATUS_FAILED,
+			lifecycle->has_ended && result->timed_out
+				? "its first process was killed before it ran"
+				: result->errors);
 		return;
 	}
 	lifecycle->step = STEP_RUN;
@@ -154,7 +165,7 @@ static void on_started(void *userdata, const struct runtime_result *result)
 static void on_created(void *userdata, const struct runtime_result *result)
 {
 	struct lifecycle *lifecycle = userdata;
-	const char *const arguments[] = {"start", lifecycle->place->spec.id, NULL};
+	const char *const arguments[] = {START, lifecycle->place->spec.id, NULL};
 	struct err err = {};
 	int r;
 

@@ -243,7 +243,10 @@ static void on_end(void *userdata, pid_t pid, int status)
 {
 	autoptr(call) call = userdata;
 	struct runtime *runtime = call->runtime;
-	struct runtime_result result = {.succeeded = WIFEXITED(status) && !WEXITSTATUS(status)};
+	struct runtime_result result = {
+		.succeeded = WIFEXITED(status) && !WEXITSTATUS(status),
+		.timed_out = call->timed_out,
+	};
 
 	forget(call);
 	/* What it started and left may keep the pipe open: its end is not waited for. */
@@ -275,8 +278,8 @@ static int on_deadline(sd_event_source *source, uint64_t now, void *userdata)
 
 /* ---- starting ---- */
 
-static void __attribute__((noreturn)) execute(const struct runtime *runtime, const int fds[3],
-	const char *const *argv)
+static void __attribute__((noreturn)) execute(const struct runtime *runtime, pid_t shim,
+	const int fds[3], const char *const *argv)
 {
 	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	static char *const environment[] = {path, NULL};
@@ -284,6 +287,8 @@ static void __attribute__((noreturn)) execute(const struct runtime *runtime, con
 
 	/* Without the shim, what is half made is podd's to remove: nobody may go on with it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != shim)
+		_exit(STATUS_NOT_EXECUTED);
 	setpgid(0, 0);
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
@@ -371,6 +376,7 @@ static int fork_call(struct call *call, const struct runtime_call *request, int 
 {
 	int fds[3] = {request->stdio[0], request->stdio[1],
 		request->stdio[2] >= 0 ? request->stdio[2] : stderr_end};
+	pid_t shim = getpid();
 
 	/* Its own stdout is nothing that anybody reads. */
 	if (fds[1] < 0)
@@ -379,7 +385,7 @@ static int fork_call(struct call *call, const struct runtime_call *request, int 
 		fds[2] = 0;
 	call->pid = fork();
 	if (call->pid == 0)
-		execute(call->runtime, fds, argv);
+		execute(call->runtime, shim, fds, argv);
 	return call->pid < 0 ? -errno : 0;
 }
 
@@ -436,4 +442,12 @@ int runtime_call(struct runtime *runtime, const struct runtime_call *request, st
 	}
 	take_ptr(call);
 	return 0;
+}
+
+void runtime_hurry(struct runtime *runtime, const char *verb, unsigned timeout_ms)
+{
+	for (struct call *call = runtime->calls; call; call = call->next)
+		if (text_equal(call->verb, verb))
+			sd_event_source_set_time_relative(
+				call->deadline, timeout_ms * UINT64_C(1000));
 }

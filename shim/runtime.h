@@ -26,6 +26,7 @@ void runtime_free(struct runtime *runtime);
 
 struct runtime_result {
 	bool succeeded;
+	bool timed_out;
 	char errors[RUNTIME_ERRORS_MAX + 256]; /* for a person: never empty after a failure */
 };
 
@@ -44,3 +45,6 @@ struct runtime_call {
 
 /* Return: 0: done() will be called, from the loop; -errno. */
 int runtime_call(struct runtime *runtime, const struct runtime_call *call, struct err *err);
+
+/* Calls of @verb that are under way are killed when they take so much longer. */
+void runtime_hurry(struct runtime *runtime, const char *verb, unsigned timeout_ms);

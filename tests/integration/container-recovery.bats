@@ -164,6 +164,35 @@ nothing_left() {
 	done
 }
 
+@test "the first process killed before it runs: nobody waits for it" {
+	local job pid status
+	for engine in crun runc; do
+		stop_at start
+		podctl run --name net0/a --rootfs "$BATS_FILE_TMPDIR/rootfs" \
+			--runtime "$BATS_FILE_TMPDIR/slow/$engine" sleep 1000 \
+			>"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+		job=$! status=0
+		pid=$(await_step)
+		kill9 "$(init_pid net0/a)"
+		go_on
+		wait $job || status=$?
+		equal "$status" 125
+		matches "$(<"$BATS_TEST_TMPDIR/out")" 'killed before it ran|start'
+		has_ended "$pid"
+		nothing_left
+	done
+	stop_at start
+	podctl run --name net0/a --rootfs "$BATS_FILE_TMPDIR/rootfs" --runtime "$BATS_FILE_TMPDIR/slow/crun" \
+		sleep 1000 >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	job=$! status=0
+	await_step
+	podctl stop -t 0 net0
+	wait $job || status=$?
+	matches "$status" '^(125|137)$'
+	check 1 '' grep 'in time' "$(pod_dir net0)/podd.log"
+	podctl rm -f net0/a
+}
+
 @test "the shim or the runtime killed while the container is deleted" {
 	for victim in shim runtime; do
 		podctl run -d --name net0/a --rootfs "$BATS_FILE_TMPDIR/rootfs" --network podd \
