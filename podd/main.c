@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -185,6 +186,14 @@ static void tell_outcome(struct pod *pod, struct options *options)
 	options->no_start = false;
 }
 
+/* Who wanted the pod to be started has ended without having heard of it. */
+static bool is_abandoned(int ready_fd)
+{
+	struct pollfd poll_fd = {.fd = ready_fd};
+
+	return ready_fd >= 0 && poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & POLLERR);
+}
+
 /* Until the pod has ended, or podd is to do something else with it. Return: the exit status. */
 static int run_pod(struct options *options, struct restart *restart, enum pod_next *ret_next)
 {
@@ -197,7 +206,7 @@ static int run_pod(struct options *options, struct restart *restart, enum pod_ne
 	r = pod_open(&pod, options->root, options->path, &err);
 	/* Else it was removed, or another podd has it by now. */
 	is_there = r != -ENOENT && r != -EBUSY;
-	pod.no_start = options->no_start;
+	pod.no_start = options->no_start || is_abandoned(options->ready_fd);
 	pod.restarts = restart->total;
 	/* Sockets that it was started with are not for the programs that podd starts either. */
 	if (r == 0)

@@ -226,6 +226,17 @@ phase() { json "$(pod_dir "$1")/state.json" .phase; }
 	equal "$(phase net0)" running
 }
 
+@test "a podd that begins when its podctl has been killed starts nothing" {
+	local ready
+	podctl create net0
+	exec {ready}> >(exec true)
+	wait $!
+	check 0 '^$' "$PODD_STAGE/libexec/podd/podd" --root "$PODD_ROOT" --ready-fd "$ready" net0 3>&-
+	exec {ready}>&-
+	check 0 "net0 .*created" podctl ps -a
+	podctl start net0
+}
+
 @test "start of a running pod and stop of a stopped one succeed" {
 	podctl create net0
 	check 0 '' podctl stop net0
