@@ -49,6 +49,8 @@ struct lifecycle {
 	enum step step;
 	pid_t init;                    /* 0: none */
 	pid_t owning;                  /* the child that changes owners; 0: none */
+	uint32_t stop_signal;          /* of a stop that came before it ran, and its time */
+	uint32_t stop_seconds;
 	bool has_ended;                /* init, with wait_status */
 	int wait_status;
 	bool has_run;                  /* this run was told as started */

@@ -157,7 +157,7 @@ static void on_started(void *userdata, const struct runtime_result *result)
 	if (lifecycle->has_ended)
 		lifecycle_end_run(lifecycle);
 	else if (lifecycle->state.stop_requested)
-		lifecycle_stop(lifecycle, SHIM_DEFAULT, SHIM_DEFAULT);
+		lifecycle_stop(lifecycle, lifecycle->stop_signal, lifecycle->stop_seconds);
 	else
 		health_begin(lifecycle->health, lifecycle->init, lifecycle->state.cgroup);
 }

@@ -148,6 +148,8 @@ void lifecycle_stop(struct lifecycle *lifecycle, uint32_t signal, uint32_t secon
 	if (lifecycle->step == STEP_OVER)
 		return;
 	lifecycle->state.stop_requested = true;
+	lifecycle->stop_signal = signal;
+	lifecycle->stop_seconds = seconds;
 	if (lifecycle->step == STEP_DELAY) {
 		lifecycle->step_timer = sd_event_source_disable_unref(lifecycle->step_timer);
 		lifecycle_finish(lifecycle);

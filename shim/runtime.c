@@ -226,8 +226,10 @@ static void describe(const struct call *call, int status, struct runtime_result 
 		text_copy(how, sizeof(how), "did not end in time and was killed");
 	else
 		spawn_describe(status, how, sizeof(how));
-	snprintf(result->errors, sizeof(result->errors), "%s %s%s%s%s", name, call->verb,
-		length && !call->timed_out ? "" : how, length ? ": " : "", text);
+	if (length > 0 && !call->timed_out)
+		how[0] = '\0';
+	snprintf(result->errors, sizeof(result->errors), "%s %s%s%s%s%s", name, call->verb,
+		how[0] ? " " : "", how, length ? ": " : "", text);
 }
 
 static void forget(struct call *call)

@@ -155,7 +155,11 @@ nothing_left() {
 				wait $job || status=$?
 				echo "$engine $victim $step: $status: $(cat "$BATS_TEST_TMPDIR/out")"
 				case $victim in
-				shim | runtime) equal "$status" 125 ;;
+				shim) equal "$status" 125 ;;
+				runtime)
+					equal "$status" 125
+					matches "$(<"$BATS_TEST_TMPDIR/out")" "$engine $step was killed by signal 9"
+					;;
 				podd) equal "$status" 137 ;;
 				esac
 				nothing_left
@@ -191,6 +195,23 @@ nothing_left() {
 	matches "$status" '^(125|137)$'
 	check 1 '' grep 'in time' "$(pod_dir net0)/podd.log"
 	podctl rm -f net0/a
+}
+
+@test "a stop that comes before the program runs has its own time" {
+	local job stop status=0
+	stop_at start
+	podctl run --name net0/a --rootfs "$BATS_FILE_TMPDIR/rootfs" --runtime "$BATS_FILE_TMPDIR/slow/crun" \
+		--stop-timeout 1000 sh -c 'trap "" TERM; sleep 1000' >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	job=$!
+	await_step
+	podctl stop -t 0 net0/a &
+	stop=$!
+	await_state net0/a phase stopping
+	go_on
+	wait $job || status=$?
+	equal "$status" 137
+	wait $stop
+	nothing_left
 }
 
 @test "the shim or the runtime killed while the container is deleted" {
