@@ -22,6 +22,7 @@
 #define CONTROL_SOCKET "control.sock"
 /* A supervisor that takes longer hangs. */
 #define ANSWER_TIMEOUT_MS 1500
+/* What a shim that has no more to do needs, at most. */
 #define SHIM_END_MS 1000
 #define COMMAND_MAX 4096
 

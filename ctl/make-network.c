@@ -14,7 +14,6 @@
 
 #include "make-internal.h"
 
-
 /* ---- networks ---- */
 
 static int check_cni_network(const struct making *making, const char *text)

@@ -209,6 +209,19 @@ bool pod_is_running(const struct pod_running *pod)
 	return pod_state_phase_now(&pod->state) == POD_RUNNING && proc_alive(&pod->state.podd);
 }
 
+int pod_is_auto_removed(int podfd, struct err *err)
+{
+	struct pod_spec spec;
+	int r;
+
+	r = pod_spec_load(podfd, &spec, err);
+	if (r < 0)
+		return r;
+	r = spec.auto_remove;
+	pod_spec_done(&spec);
+	return r;
+}
+
 static int await_podd(const struct pod_running *pod, int timeout_ms)
 {
 	autoclose int pidfd = -1;
@@ -299,19 +312,15 @@ static int lock_root(const struct ctl *ctl, int *ret, struct err *err)
 static int check_existing(const struct pod_running *pod, const struct pod_place *place,
 	struct err *err)
 {
-	struct pod_spec spec;
-	bool auto_remove;
 	int r;
 
 	/* Somebody else's pod, named as such: it is only looked at when it has to be started. */
 	if (!place->is_own && !is_stopping(pod))
 		return 0;
-	r = pod_spec_load(pod->podfd, &spec, err);
+	r = pod_is_auto_removed(pod->podfd, err);
 	if (r < 0)
 		return r;
-	auto_remove = spec.auto_remove;
-	pod_spec_done(&spec);
-	if (place->is_own && !auto_remove)
+	if (place->is_own && r == 0)
 		return err_set(err, -EEXIST,
 			"the name '%s' is in use by a pod; for a container in it give its path "
 			"(--name %s/NAME) or --pod %s",

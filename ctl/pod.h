@@ -55,6 +55,9 @@ int pod_open(const struct ctl *ctl, const char *path, struct pod_running *ret, s
 /* True when its records and /proc say that it runs, with its supervisor. */
 bool pod_is_running(const struct pod_running *pod);
 
+/* Return: 1 for a pod that was made for a container, and is removed with the last one; 0; -errno. */
+int pod_is_auto_removed(int podfd, struct err *err);
+
 /* Waits, but not for long, until a pod that is no longer needed has ended: one that was made for a
  * container, when there is no other container in it. */
 void pod_await_end(const struct pod_running *pod);

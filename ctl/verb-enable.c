@@ -6,6 +6,7 @@
 #include "lifecycle.h"
 #include "manager.h"
 #include "options.h"
+#include "pod.h"
 #include "target.h"
 #include "verbs.h"
 
@@ -29,21 +30,13 @@ static int start_now(const struct ctl *ctl, const struct target *target, struct 
 /* Its unit would be left without it. */
 static int refuse_auto_remove(const struct target *target, struct err *err)
 {
-	struct pod_spec spec;
-	bool auto_remove;
-	int r;
+	int r = pod_is_auto_removed(target->podfd, err);
 
-	r = pod_spec_load(target->podfd, &spec, err);
-	if (r < 0)
+	if (r <= 0)
 		return r;
-	auto_remove = spec.auto_remove;
-	pod_spec_done(&spec);
-	return auto_remove ? err_set(err, -EINVAL,
-				     "pod %s was made for a container and is removed with it; make "
-				     "one by "
-				     "podctl create",
-				     target->path)
-			   : 0;
+	return err_set(err, -EINVAL,
+		"pod %s was made for a container and is removed with it; make one by podctl create",
+		target->path);
 }
 
 static int enable(const struct ctl *ctl, const char *name, bool now, struct err *err)

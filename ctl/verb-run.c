@@ -104,14 +104,9 @@ static uint32_t streams(const struct run *run)
 static bool lost_pod(struct run *run)
 {
 	struct pod_running pod = POD_RUNNING_NONE;
-	struct pod_spec spec;
-	bool auto_remove, runs;
+	bool runs;
 
-	if (pod_spec_load(run->pod.podfd, &spec, NULL) < 0)
-		return false;
-	auto_remove = spec.auto_remove;
-	pod_spec_done(&spec);
-	if (!auto_remove)
+	if (pod_is_auto_removed(run->pod.podfd, NULL) <= 0)
 		return false;
 	runs = pod_open(run->ctl, run->place.pod, &pod, NULL) == 0 && pod_is_running(&pod);
 	pod_running_done(&pod);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* podd-hook, run by podd's own programs: its verbs attach and detach. */
+/* podd-hook, run by podd's own programs: attach, detach and gc. */
 
 #include "err.h"
 

@@ -29,7 +29,7 @@
  * that nobody reads then. But the process may also have run, and ended before its runtime is done. */
 #define START_LATE_MS 5000
 #define START_STOPPED_MS 500
-#define START "start"
+#define VERB_START "start"
 #define PID_FILE "pid"
 
 /* ---- the first process ---- */
@@ -46,7 +46,7 @@ static void on_init_end(void *userdata, pid_t pid, int status)
 	if (lifecycle->step == STEP_RUN)
 		lifecycle_end_run(lifecycle);
 	else if (lifecycle->step == STEP_START)
-		runtime_hurry(lifecycle->parts.runtime, START,
+		runtime_hurry(lifecycle->parts.runtime, VERB_START,
 			lifecycle->state.stop_requested ? START_STOPPED_MS : START_LATE_MS);
 }
 
@@ -165,7 +165,7 @@ static void on_started(void *userdata, const struct runtime_result *result)
 static void on_created(void *userdata, const struct runtime_result *result)
 {
 	struct lifecycle *lifecycle = userdata;
-	const char *const arguments[] = {START, lifecycle->place->spec.id, NULL};
+	const char *const arguments[] = {VERB_START, lifecycle->place->spec.id, NULL};
 	struct err err = {};
 	int r;
 
